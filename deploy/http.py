@@ -1,0 +1,150 @@
+"""The launcher's web page for machines: metrics, health, progress and the graph.
+
+It has a thread and an event loop of its own, so that it answers while user code blocks the
+engine's. Everything it tells is read from plain counters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+
+from ..runtime.errors import MissingExtra
+from ..runtime.progress import Progress
+from .address import Address, listen
+from .watchdog import Blocked
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["HttpServer", "Pages"]
+
+_TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Where the pages come from. Each is called in the server's thread and must not wait."""
+
+    registry: CollectorRegistry
+    progress: Callable[[], Progress]
+    graph: Callable[[], Mapping[str, object]]
+    blocked: Callable[[], Blocked | None]
+
+    def metrics(self, accept: str) -> tuple[int, str, bytes]:
+        """The registry, as OpenMetrics for who asks for it, else in Prometheus' text format."""
+        from ..runtime.metrics import exposition
+
+        return 200, *exposition(self.registry, accept)
+
+    def healthz(self, accept: str) -> tuple[int, str, bytes]:
+        """Whether the engine's loop answers; who blocks it, if not."""
+        blocked = self.blocked()
+        if blocked is None:
+            return 200, _TEXT, b"ok\n"
+        return 503, _TEXT, f"{blocked}\n".encode()
+
+    def readyz(self, accept: str) -> tuple[int, str, bytes]:
+        """Whether the job runs: neither starting nor draining nor ended."""
+        state = self.progress().state
+        return 200 if state == "running" else 503, _TEXT, f"{state}\n".encode()
+
+    def as_json(self, accept: str) -> tuple[int, str, bytes]:
+        """The progress."""
+        return 200, _JSON, orjson.dumps(self.progress().as_dict())
+
+    def drawing(self, accept: str) -> tuple[int, str, bytes]:
+        """The plan with its drawing."""
+        return 200, _JSON, orjson.dumps(self.graph(), default=str)
+
+
+class HttpServer:
+    """Serves `Pages` from a thread of its own between `start` and `stop`.
+
+    Parameters: `address`, where to listen; `pages`, what to tell. Raises MissingExtra when aiohttp
+    is not installed. `start` raises AddressError when the address cannot be had.
+    """
+
+    def __init__(self, address: Address, pages: Pages) -> None:
+        try:
+            import aiohttp.web as _  # noqa: F401
+        except ImportError:
+            raise MissingExtra("--http", "http") from None
+        self._pages = pages
+        self._socket, self.address = listen(address)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="thalweg-http", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; it does when this returns."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self) -> None:
+        """Answer what has been asked, and end within a second."""
+        with contextlib.suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join(2.0)
+
+    def _run(self) -> None:
+        # Not uvloop: one loop of the faster kind is enough, and this one should disturb nothing.
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(self._serve())
+        finally:
+            self._ready.set()  # Nobody waits for a thread that could not begin.
+
+    async def _serve(self) -> None:
+        from aiohttp import web
+
+        self._loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        application = web.Application()
+        routes = {
+            "/metrics": self._pages.metrics,
+            "/healthz": self._pages.healthz,
+            "/readyz": self._pages.readyz,
+            "/progress": self._pages.as_json,
+            "/graph": self._pages.drawing,
+        }
+        for path, page in routes.items():
+            application.router.add_get(path, _handler(page))
+        application.router.add_get("/{path:.*}", _not_found(list(routes)))
+        runner = web.AppRunner(
+            application, handle_signals=False, access_log=None, shutdown_timeout=0.5
+        )
+        await runner.setup()
+        await web.SockSite(runner, self._socket).start()
+        self._ready.set()
+        await self._stopped.wait()
+        await runner.cleanup()
+
+
+def _handler(
+    page: Callable[[str], tuple[int, str, bytes]],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        status, content_type, body = page(request.headers.get("Accept", ""))
+        headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
+        return web.Response(status=status, headers=headers, body=body)
+
+    return handle
+
+
+def _not_found(paths: list[str]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        return web.Response(status=404, text=f"there are: {' '.join(paths)}\n")
+
+    return handle

@@ -1,0 +1,64 @@
+"""What the actors of a job have done, and what they still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .actors import Actor, SourceActor
+from .errors import JobCancelled
+from .progress import NodeProgress
+
+__all__ = ["left_behind", "progress_of"]
+
+
+def left_behind(graph: str, actors: Sequence[Actor]) -> JobCancelled:
+    """The error of a cancelled job: what each actor held, and how far each source got."""
+    held = {
+        actor.name: actor.holding + (actor.inbox.held() if actor.inbox is not None else 0)
+        for actor in actors
+    }
+    settled: dict[str, int | None] = {}
+    left = 0
+    for actor in actors:
+        if isinstance(actor, SourceActor):
+            left += actor.read_records - actor.settled_records
+            if not actor.settled_positions:
+                settled[actor.name] = None
+            for lane, position in actor.settled_positions.items():
+                settled[f"{actor.name}[{lane}]" if lane else actor.name] = position
+    return JobCancelled(
+        f"graph {graph!r} was cancelled with {left:,} records read and not confirmed",
+        unprocessed={name: count for name, count in held.items() if count},
+        settled=settled,
+    )
+
+
+def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
+    """The progress of each node of an actor, at this moment of the monotonic clock."""
+    counts = actor.counts
+    until = counts.ended if counts.ended is not None else now
+    lived = until - counts.began if counts.began is not None else 0.0
+    busy = max(0.0, lived - counts.waited_input - counts.waited_output - counts.rested)
+    settled: int | None = None
+    if isinstance(actor, SourceActor) and actor.settled_positions:
+        settled = list(actor.settled_positions.values())[-1]
+    return [
+        NodeProgress(
+            node=one.node,
+            kind=one.kind,
+            actor=actor.name,
+            state=counts.state,
+            records_in=one.records_in,
+            records_out=one.records_out,
+            dead_letters=one.dead_letters,
+            in_flight=one.in_flight or actor.holding,
+            retries=one.retries,
+            seconds_busy=round(busy, 6),
+            seconds_waiting_for_input=round(counts.waited_input, 6),
+            seconds_waiting_for_output=round(counts.waited_output, 6),
+            waiting=one.waiting,
+            inbox=actor.inbox.statistics() if actor.inbox is not None else None,
+            settled=settled,
+        )
+        for one in actor.each
+    ]

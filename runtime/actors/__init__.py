@@ -1,0 +1,35 @@
+"""The actors: one file for each shape."""
+
+from __future__ import annotations
+
+from ..plan import PlannedActor
+from .actor import Actor, Surroundings
+from .call_actor import CallActor
+from .chain_actor import ChainActor
+from .operator_actor import OperatorActor
+from .regroup_actor import RegroupActor
+from .sink_actor import SinkActor
+from .source_actor import SourceActor
+from .split_actor import SplitActor
+
+__all__ = ["Actor", "RegroupActor", "SinkActor", "SourceActor", "Surroundings", "make_actor"]
+
+
+def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:
+    """The actor that a plan asks for."""
+    name, nodes = planned.name, planned.nodes
+    match planned.shape:
+        case "source":
+            return SourceActor(name, nodes, around)
+        case "chain":
+            return ChainActor(name, nodes, around, exact=planned.exact)
+        case "split":
+            return SplitActor(name, nodes, around)
+        case "batch":
+            return RegroupActor(name, nodes, around)
+        case "operator":
+            return OperatorActor(name, nodes, around, remembers=planned.remembers)
+        case "sink":
+            return SinkActor(name, nodes, around)
+        case _:
+            return CallActor(name, nodes, around)

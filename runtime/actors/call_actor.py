@@ -1,0 +1,384 @@
+"""The actor of async functions: several calls at once, results in input order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import cast
+
+from ..attempts import Answer, Attempts, checked
+from ..batch import Batch, Records
+from ..contracts import BatchFunction
+from ..errors import MisconfiguredError, RuntimeFault
+from ..nodes import Node
+from ..origins import Origins
+from ..signals import End, Signal
+from .actor import Actor, Surroundings
+from .crew import Call, Crew
+
+__all__ = ["CallActor"]
+
+_AHEAD = 4
+"""How many times `max_in_flight` calls may be started and not yet emitted."""
+
+
+class CallActor(Actor):
+    """Calls an async function for `max_in_flight` records, or batches, at once.
+
+    Calls start in order and are emitted from the left. Up to four times as many as run may be
+    started and not yet emitted, so that one slow call does not idle the others and the window
+    stays bounded. Signals keep their place, also where results may overtake each other.
+    """
+
+    def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
+        super().__init__(name, nodes, around)
+        node = nodes[0]
+        self._work = node.work
+        self._batch_function: BatchFunction[object, object] | None = None
+        if isinstance(node.work, BatchFunction):
+            self._batch_function = cast("BatchFunction[object, object]", node.work)
+        self._kind = node.kind
+        self._by_record = node.kind in ("map", "filter", "flat_map")
+        self._ordered = node.options.ordered
+        self._most = _AHEAD * node.options.max_in_flight
+        self._window: deque[Call | Signal] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._next: Batch | None = None
+        self._cursor = 0
+        self._held = 0
+        self._emitting = False
+        self._open_calls: dict[Batch, int] = {}
+        self._attempts: Attempts | None = None
+        self._crew = self._make_crew(node)
+
+    @property
+    def holding(self) -> int:
+        """The records that were taken in and not yet emitted."""
+        return self._held + self._handing
+
+    def _make_crew(self, node: Node) -> Crew:
+        around, timeout = self.around, node.options.timeout
+        invoke: Callable[[Records], Awaitable[Answer]] = self._call_function
+        own_limit: float | None = timeout
+        function = self._batch_function
+        if function is not None:
+            invoke = self._call_batch_function
+            if function.repeatable:
+                own_limit = None
+                described = type(function).__repr__ is not object.__repr__
+                self._attempts = Attempts(
+                    function.call,
+                    retry=function.retry,
+                    timeout=timeout,
+                    clock=around.clock,
+                    counts=self.each[0],
+                    chance=random.Random(),
+                    name=repr(function) if described else None,
+                )
+                invoke = self._attempts.run
+        return Crew(
+            invoke,
+            size=node.options.max_in_flight,
+            timeout=own_limit,
+            name=f"thalweg:{around.graph}/{self.name}",
+            loop=around.loop,
+            clock=self.monotonic,
+            returned=self._returned,
+        )
+
+    async def open(self) -> None:
+        """Open the batch function, if it is one."""
+        if self._batch_function is not None:
+            await self._batch_function.open(self.around.context(self.name))
+
+    async def close(self) -> None:
+        """Stop what still runs, then close the batch function."""
+        await self._crew.close()
+        if self._attempts is not None:
+            self._attempts.close()
+        if self._batch_function is not None:
+            await self._batch_function.close()
+
+    async def work(self) -> None:
+        """Take in, start and emit until the end."""
+        assert self.inbox is not None
+        while True:
+            await self._emit_answered()
+            if self._start_calls():
+                item = self.inbox.take()
+                if isinstance(item, Batch):
+                    self._accept(item)
+                    continue
+                if item is not None:
+                    self._window.append(item)
+                    if isinstance(item, End):
+                        await self._finish_up()
+                        return
+                    continue
+            if not self._answered():
+                await self._pause()
+
+    async def _finish_up(self) -> None:
+        """Emit what is under way; the end itself stands last in the window."""
+        while self._window:
+            await self._emit_answered()
+            if self._window:
+                await self._wait_for_call()
+
+    def _accept(self, batch: Batch) -> None:
+        count = len(batch.records)
+        self._held += count
+        counts = self.each[0]
+        counts.records_in += count
+        counts.in_flight += count
+        self._next, self._cursor = batch, 0
+        # One for the batch itself, while calls are still to be made of it.
+        self._open_calls[batch] = 1
+
+    def _start_calls(self) -> bool:
+        """Make calls of the batch taken in; return whether there is room to take another."""
+        batch, window = self._next, self._window
+        if batch is not None:
+            count = len(batch.records)
+            while self._cursor < count and len(window) < self._most:
+                stop = self._cursor + 1 if self._by_record else count
+                call = Call(batch, self._cursor, stop)
+                self._open_calls[batch] += 1
+                self._cursor = stop
+                window.append(call)
+                self._crew.start(call)
+            if self._cursor < count:
+                return False
+            self._next = None
+            if self._close_call(batch):
+                batch.receipt.settle()
+        return len(window) < self._most
+
+    def _close_call(self, batch: Batch) -> bool:
+        """One call less of this batch; return whether that was the last."""
+        left = self._open_calls[batch] - 1
+        if left:
+            self._open_calls[batch] = left
+            return False
+        del self._open_calls[batch]
+        return True
+
+    def _returned(self, call: Call) -> None:
+        if self._ordered and not (self._window and self._window[0] is call):
+            # A slow call stands before this one: those after it must not run out meanwhile.
+            full = len(self._window) >= self._most
+            if self._waiter is None or self._crew.queued or full:
+                return
+        elif self._kind == "function" and not self._emitting and self._emit_at_once():
+            return
+        if self._waiter is not None:
+            if not self._waiter.done():
+                self._waiter.set_result(None)
+        elif self.inbox is not None:
+            self.inbox.wake()
+
+    def _emit_at_once(self) -> bool:
+        """Emit whole answers from the left as they return; whether the actor may sleep on.
+
+        The common case needs no turn of the actor: nothing was rejected and the next channel has
+        room. While a full window empties, the actor is woken when half of it is free, or when no
+        call is left to start.
+        """
+        window, counts, only = self._window, self.each[0], self.outlets["out"].only
+        if only is None or not self._ordered:
+            return False
+        while window:
+            head = window[0]
+            if not isinstance(head, Call):
+                return False
+            if not head.done:
+                break
+            whole, batch = head.whole(), head.batch
+            if whole is None or len(whole) > self.around.limit:
+                return False
+            batch.records = whole
+            if not only.offer(batch):
+                return False
+            window.popleft()
+            self._account(batch, len(whole))
+        counts.streak = 0
+        if self._waiter is None or not window:
+            return bool(window)
+        return self._crew.queued > 0 and 2 * len(window) > self._most
+
+    def _account(self, batch: Batch, count: int) -> None:
+        """A whole answer of `count` records has been emitted."""
+        counts = self.each[0]
+        del self._open_calls[batch]
+        counts.in_flight -= count
+        counts.records_out += count
+        self._held -= count
+
+    def _answered(self) -> bool:
+        return any(isinstance(item, Call) and item.done for item in self._reachable())
+
+    def _reachable(self) -> Iterator[Call | Signal]:
+        """What may be emitted next: the head, or without order all before the first signal."""
+        for item in self._window:
+            yield item
+            if self._ordered or not isinstance(item, Call):
+                return
+
+    async def _pause(self) -> None:
+        """Wait for a call to return, and for input where there is room for it."""
+        assert self.inbox is not None
+        if self._next is not None or len(self._window) >= self._most:
+            await self._wait_for_call()
+            return
+        began = self.monotonic()
+        try:
+            await self.inbox.wait()
+        finally:
+            self._resumed = now = self.monotonic()
+            self.counts.waited_input += now - began
+
+    async def _wait_for_call(self) -> None:
+        # Not a wait for input: this actor is busy, although somewhere else.
+        if self._answered():
+            return
+        self._waiter = self.around.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._resumed = self.monotonic()
+
+    async def _emit_answered(self) -> None:
+        """Emit what has been answered, joining neighbouring calls of the same batch."""
+        if not self._window:
+            return
+        # While this waits for room, nothing that returns may overtake what it has in hand.
+        self._emitting = True
+        try:
+            await self._emit_from_the_left()
+        finally:
+            self._emitting = False
+
+    async def _emit_from_the_left(self) -> None:
+        window = self._window
+        while window:
+            head = window[0]
+            if not isinstance(head, Call):
+                window.popleft()
+                await self.forward(head)
+                continue
+            if not self._ordered:
+                done = [c for c in self._reachable() if isinstance(c, Call) and c.done]
+                if not done:
+                    return
+                for call in done:
+                    window.remove(call)
+                for batch in dict.fromkeys(call.batch for call in done):
+                    await self._emit_calls([call for call in done if call.batch is batch])
+                continue
+            if not head.done:
+                return
+            window.popleft()
+            calls = [head]
+            while window:
+                after = window[0]
+                if not isinstance(after, Call) or not after.done or after.batch is not head.batch:
+                    break
+                window.popleft()
+                calls.append(after)
+            await self._emit_calls(calls)
+
+    async def _emit_calls(self, calls: list[Call]) -> None:
+        """Emit the answers of some calls of one batch, and give up what they rejected."""
+        batch, counts = calls[0].batch, self.each[0]
+        whole = calls[0].whole()
+        if whole is not None and self._kind == "function" and len(whole) <= self.around.limit:
+            self._account(batch, len(whole))
+            counts.streak = 0
+            batch.records = whole
+            await self.emit(batch)
+            return
+        out: Records = []
+        places: list[int] = []
+        bad: list[tuple[int | None, object, Exception, int]] = []
+        for call in calls:
+            if isinstance(call.error, MisconfiguredError | RuntimeFault):
+                raise self.failure(call.error, "failed", batch.came_from()) from call.error
+            self._collect(call, out, places, bad)
+        records = sum(call.stop - call.start for call in calls)
+        last = [self._close_call(batch) for _ in calls][-1]
+        if bad:
+            batch.receipt.fork()
+            base = calls[0].start
+            await self.give_up(counts, bad, batch, receipt=batch.receipt, count=records, base=base)
+        else:
+            counts.streak = 0
+        counts.in_flight -= records
+        self._held -= records
+        counts.records_out += len(out)
+        origins = self._origins_of(batch, out, places)
+        if out and last and len(out) <= self.around.limit:
+            await self.emit(Batch(out, batch.receipt, origins, batch.born))
+            return
+        for start in range(0, len(out), self.around.limit):
+            stop = min(start + self.around.limit, len(out))
+            batch.receipt.fork()
+            part = origins.cut(start, stop) if origins is not None else None
+            await self.emit(Batch(out[start:stop], batch.receipt, part, batch.born))
+        if last:
+            batch.receipt.settle()
+
+    def _collect(
+        self,
+        call: Call,
+        out: Records,
+        places: list[int],
+        bad: list[tuple[int | None, object, Exception, int]],
+    ) -> None:
+        records = call.batch.records
+        answer = call.answer
+        if call.error is not None or answer is None:
+            error = call.error or RuntimeFault("a call ended without an answer")
+            bad.extend((i, records[i], error, 1) for i in range(call.start, call.stop))
+            return
+        out.extend(answer.records)
+        if self._by_record:
+            places.extend([call.start] * len(answer.records))
+        elif not answer.rejected:
+            places.extend(range(call.start, call.stop))
+        else:
+            for index in range(call.start, call.stop):
+                reject = answer.rejected.get(index - call.start)
+                if reject is None:
+                    places.append(index)
+                else:
+                    bad.append((index, records[index], *reject))
+
+    def _origins_of(self, batch: Batch, out: Records, places: list[int]) -> Origins | None:
+        origins = batch.came_from()
+        if origins is None or not out:
+            return None
+        if self._kind == "map_batch":
+            return origins.blur(len(out))
+        if len(places) == len(batch.records) and self._kind in ("map", "filter", "function"):
+            return origins
+        return origins.take(places)
+
+    async def _call_function(self, records: Records) -> Answer:
+        if not self._by_record:
+            batch_function = cast("Callable[[Records], Awaitable[Iterable[object]]]", self._work)
+            return Answer(list(await batch_function(list(records))), {})
+        function = cast("Callable[[object], Awaitable[object]]", self._work)
+        result = await function(records[0])
+        if self._kind == "map":
+            return Answer([result], {})
+        if self._kind == "filter":
+            return Answer(records[:1] if result else [], {})
+        return Answer(list(cast("Iterable[object]", result)), {})
+
+    async def _call_batch_function(self, records: Records) -> Answer:
+        assert self._batch_function is not None
+        outputs, rejected = checked(await self._batch_function.call(records), len(records), True)
+        return Answer(outputs, {index: (error, 1) for index, error in rejected.items()})

@@ -1,0 +1,162 @@
+"""The actor of `batch`: the same records in new batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from ..batch import Batch, Records, size_of
+from ..nodes import Node, Regroup
+from ..origins import Origins
+from ..receipt import JoinedReceipt, Receipt
+from ..signals import End
+from .actor import Actor, Surroundings
+
+__all__ = ["RegroupActor"]
+
+
+class RegroupActor(Actor):
+    """Cuts the stream anew, by records, bytes and the time the first record has waited."""
+
+    def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
+        super().__init__(name, nodes, around)
+        self._rule = cast("Regroup", nodes[0].work)
+        self._left = 0
+        self._clear()
+
+    async def work(self) -> None:
+        """Read, regroup and emit until the end."""
+        while True:
+            item = await self.receive(self._patience())
+            if item is None:
+                # Woken: the first record has lingered, or no source will send more before it
+                # hears of these.
+                if self._records and (self._patience() == 0 or self.around.starved()):
+                    await self._flush()
+                continue
+            if isinstance(item, Batch):
+                await self._add(item)
+                if self._lingered():
+                    await self._flush()
+                continue
+            await self._flush()
+            await self.forward(item)
+            if isinstance(item, End):
+                return
+
+    @property
+    def holding(self) -> int:
+        """The records of the part that is being filled, and of the batch that is being cut."""
+        return len(self._records) + self._left + self._handing
+
+    def _clear(self) -> None:
+        self._records: Records = []
+        self._receipts: list[Receipt] = []
+        self._origins: list[Origins] = []
+        self._bytes = 0
+        self._since = 0.0
+        self._born = 0.0
+
+    def _patience(self) -> float | None:
+        """How long the part may still wait, in seconds; None without a limit."""
+        if not self._records:
+            return None
+        if self.around.starved():
+            return 0.0
+        if self._rule.linger is None:
+            return None
+        return max(0.0, self._since + self._rule.linger - self.monotonic())
+
+    def _lingered(self) -> bool:
+        """Whether the first record has waited as long as it may: also when more keeps coming."""
+        linger = self._rule.linger
+        return (
+            bool(self._records)
+            and linger is not None
+            and (self.monotonic() - self._since >= linger)
+        )
+
+    async def _add(self, batch: Batch) -> None:
+        records = batch.records
+        self.each[0].records_in += len(records)
+        count, rule = len(records), self._rule
+        if not self._records and count == rule.max_batch_size and rule.max_batch_bytes is None:
+            self.each[0].records_out += count
+            await self.emit(batch)
+            return
+        start = 0
+        if not self._records and rule.max_batch_bytes is None and rule.max_batch_size is not None:
+            start = await self._cut(batch, rule.max_batch_size)
+        while start < len(records):
+            stop = self._room(records, start)
+            self._left = len(records) - stop
+            if stop == start:
+                await self._flush()
+                continue
+            last = stop == len(records)
+            if not last:
+                batch.receipt.fork()
+            self._take(batch, start, stop)
+            start = stop
+            if self._full():
+                await self._flush()
+
+    async def _cut(self, batch: Batch, size: int) -> int:
+        """Emit as many full batches as stand in this one; return where what is left begins."""
+        records, origins = batch.records, batch.came_from()
+        count = len(records)
+        start = 0
+        while start + size <= count:
+            self._left = count - start - size
+            if self._left:
+                batch.receipt.fork()
+            self.each[0].records_out += size
+            part = records[start : start + size]
+            await self.emit(Batch(part, batch.receipt, origins, batch.born, start))
+            start += size
+        return start
+
+    def _room(self, records: Records, start: int) -> int:
+        """Up to which record of these fits into the part that is being filled."""
+        size, limit = self._rule.max_batch_size, self._rule.max_batch_bytes
+        stop = len(records)
+        if size is not None:
+            stop = min(stop, start + size - len(self._records))
+        if limit is None:
+            return stop
+        held = self._bytes
+        for index in range(start, stop):
+            held += size_of(records[index])
+            if held > limit and (index > start or self._records):
+                return index
+            self._bytes = held
+        return stop
+
+    def _take(self, batch: Batch, start: int, stop: int) -> None:
+        if not self._records:
+            self._since = self.monotonic()
+            self._born = batch.born
+        whole = start == 0 and stop == len(batch.records)
+        self._records += batch.records if whole else batch.records[start:stop]
+        self._receipts.append(batch.receipt)
+        origins = batch.came_from()
+        if origins is not None:
+            self._origins.append(origins if whole else origins.cut(start, stop))
+
+    def _full(self) -> bool:
+        size, limit = self._rule.max_batch_size, self._rule.max_batch_bytes
+        return (size is not None and len(self._records) >= size) or (
+            limit is not None and self._bytes >= limit
+        )
+
+    async def _flush(self) -> None:
+        if not self._records:
+            return
+        receipts = self._receipts
+        receipt = receipts[0] if len(receipts) == 1 else JoinedReceipt(receipts)
+        known = sum(len(origins) for origins in self._origins) == len(self._records)
+        origins = Origins.join(self._origins) if known and self._origins else None
+        batch = Batch(self._records, receipt, origins, self._born)
+        self.each[0].records_out += len(batch.records)
+        self._clear()
+        await self.emit(batch)

@@ -1,0 +1,166 @@
+"""The actor of a sink: it writes, and settles what has arrived."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from ..attempts import Attempts, checked
+from ..batch import Batch
+from ..channel import Run
+from ..contracts import Sink
+from ..counts import Latency
+from ..deadline import Deadline
+from ..nodes import Node
+from .actor import TURN, Actor, Surroundings
+
+__all__ = ["SinkActor"]
+
+Rejects = dict[int, tuple[Exception, int]]
+"""Errors by the index of their record, each with the number of tries."""
+
+
+class SinkActor(Actor):
+    """Writes batches to a sink, one after the other.
+
+    A write has a timeout; it is repeated only if the sink is repeatable. When the sink breaks and
+    is isolated, everything it should have got goes to its failed port instead.
+    """
+
+    def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
+        super().__init__(name, nodes, around)
+        node = nodes[0]
+        self._sink = cast("Sink[object]", node.work)
+        self._isolate = node.options.on_failure == "isolate"
+        self._broken: Exception | None = None
+        self.latency = self._latency = Latency()
+        self._deadline = Deadline(around.loop, node.options.timeout, self._out_of_time)
+        self._taken: Run = deque()
+        self._plainly = not self._sink.repeatable
+        self._attempts: Attempts | None = None
+        if self._sink.repeatable:
+            self._attempts = Attempts(
+                self._sink.write,
+                retry=self._sink.retry,
+                timeout=node.options.timeout,
+                clock=around.clock,
+                counts=self.each[0],
+                chance=random.Random(),
+                one_to_one=False,
+            )
+
+    async def open(self) -> None:
+        """Open the sink."""
+        self._task = asyncio.current_task()
+        await self._sink.open(self.around.context(self.name))
+
+    async def close(self) -> None:
+        """Close the sink, unless it broke and was closed then."""
+        self._deadline.close()
+        if self._attempts is not None:
+            self._attempts.close()
+        if self._broken is None:
+            await self._sink.close()
+
+    @property
+    def holding(self) -> int:
+        """The records that were taken in and not yet written."""
+        held = sum(len(batch.records) for batch in tuple(self._taken))
+        return held + super().holding
+
+    async def work(self) -> None:
+        """Read and write until the end."""
+        counts, latency = self.each[0], self._latency
+        write, deadline, monotonic = self._sink.write, self._deadline, self.monotonic
+        while (taken := await self.next_run()) is not None:
+            self._taken = taken
+            while taken:
+                item = taken.popleft()
+                self._batch = item
+                records = item.records
+                counts.records_in += len(records)
+                rejected: Rejects | None = None
+                if self._plainly:
+                    # A call's own task, or a timeout object, would cost more than most writes.
+                    deadline.calls += 1
+                    deadline.calling = True
+                    if not deadline.watching:
+                        deadline.watch()
+                    try:
+                        result = await write(records)
+                    except (Exception, asyncio.CancelledError) as error:
+                        rejected = await self._explain(error, item)
+                    else:
+                        if result is not None:
+                            _, bad = checked(result, len(records), False)
+                            rejected = {index: (error, 1) for index, error in bad.items()}
+                    finally:
+                        deadline.calling = False
+                else:
+                    rejected = await self._write_otherwise(item)
+                if rejected:
+                    await self._reject(rejected, item)
+                else:
+                    counts.records_out += len(records)
+                    counts.streak = 0
+                now = monotonic()
+                seconds = now - item.born
+                if latency.low < seconds <= latency.high:
+                    latency.here += len(records)
+                    latency.sum += seconds * len(records)
+                else:
+                    latency.observe(seconds, len(records))
+                item.receipt.settle()
+                self._batch = None
+                if now - self._resumed > TURN:
+                    await self.rest()
+
+    async def _reject(self, rejected: Rejects, batch: Batch) -> None:
+        counts, count = self.each[0], len(batch.records)
+        counts.records_out += count - len(rejected)
+        bad = [(i, batch.records[i], *rejected[i]) for i in sorted(rejected)]
+        batch.receipt.fork()
+        await self.give_up(counts, bad, batch, receipt=batch.receipt, count=count)
+
+    async def _explain(self, error: BaseException, batch: Batch) -> Rejects:
+        """What a write's exception means: out of time, the end of the job, or a broken sink."""
+        if isinstance(error, asyncio.CancelledError):
+            if not self._deadline.expired or self._task is None or self._task.cancelling() > 1:
+                raise error
+            self._task.uncancel()
+            limit = self.nodes[0].options.timeout
+            error = TimeoutError(f"the write has not returned within {limit:g} s")
+        assert isinstance(error, Exception)
+        return await self._break(error, batch)
+
+    async def _write_otherwise(self, batch: Batch) -> Rejects | None:
+        """Write to a sink that may be asked again, or to one that is broken and isolated."""
+        if self._broken is not None:
+            return dict.fromkeys(range(len(batch.records)), (self._broken, 1))
+        assert self._attempts is not None
+        try:
+            answer = await self._attempts.run(batch.records)
+        except Exception as error:
+            return await self._break(error, batch)
+        return answer.rejected
+
+    async def _break(self, error: Exception, batch: Batch) -> Rejects:
+        """The sink is broken: fail, or close it and go on without it."""
+        if not self._isolate:
+            raise self.failure(error, "could not write", batch.came_from()) from error
+        self._broken = error
+        self._plainly = False
+        self.each[0].waiting = f"isolated: {error}"
+        self.each[0].fail_after = None
+        try:
+            await self._sink.close()
+        except Exception as second:
+            error.add_note(f"and it could not be closed: {second}")
+        return dict.fromkeys(range(len(batch.records)), (error, 1))
+
+    def _out_of_time(self) -> None:
+        if self._task is not None:
+            self._task.cancel()

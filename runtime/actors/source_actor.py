@@ -1,0 +1,324 @@
+"""The actor of a source: it reads, paces, numbers, and acknowledges."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from ..batch import Batch, Records
+from ..contracts import Read, Rejected, Source
+from ..dead_letters import DeadLetter, describe
+from ..errors import JobFailed, RuntimeFault
+from ..nodes import Node, overrides
+from ..origins import Origin, Origins
+from ..receipt import Receipt
+from ..signals import Barrier, Watermark
+from .actor import TURN_RECORDS, Actor, Surroundings
+
+__all__ = ["SourceActor"]
+
+_PACED_READS = 20
+"""A paced source is read at most so many times a second, and at least once a record."""
+
+
+class SourceActor(Actor):
+    """Reads a source until it ends or the job drains, and acks what has arrived, in order."""
+
+    def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
+        super().__init__(name, nodes, around)
+        self.source = cast("Source[object]", nodes[0].work)
+        self.read_records = 0
+        self.settled_records = 0
+        self.settled_positions: dict[str, int] = {}
+        self.waits_for_credit = False
+        self.finished = False
+        self._reached: dict[str, int] = {}
+        self._unsettled: dict[str, deque[Receipt]] = {}
+        self._acks: dict[str, int] = {}
+        self._wants_acks = bool(overrides(self.source, Source, "ack", "nack"))
+        self._acker: asyncio.Task[None] | None = None
+        self._ack_due = asyncio.Event()
+        self._failed_beside: tuple[str, Exception] | None = None
+        self._last_acks = False
+        self._arrived: asyncio.Future[None] | None = None
+        self._credit: asyncio.Future[None] | None = None
+        self._draining = False
+        self._interruptible = False
+        self._task: asyncio.Task[object] | None = None
+        self._next_read = 0.0
+        self._cut: deque[Batch] = deque()
+
+    def drain(self) -> None:
+        """Read no more. What was read goes on its way, then the end."""
+        if overrides(self.source, Source, "drain"):
+            self._drainer = self.around.loop.create_task(self._drain_source())
+            return
+        self._draining = True
+        if self._interruptible and self._task is not None:
+            self._task.cancel()
+
+    async def _drain_source(self) -> None:
+        """Ask the source to end by itself; should it not be able to, that fails the job."""
+        try:
+            await self.source.drain()
+        except Exception as error:
+            self._failed_beside = "could not drain", error
+            if self._task is not None:
+                self._task.cancel()
+
+    async def open(self) -> None:
+        """Open the source."""
+        self._task = asyncio.current_task()
+        await self.source.open(self.around.context(self.name), None)
+
+    async def close(self) -> None:
+        """Hand over the last acks, say what has not arrived, and close the source."""
+        try:
+            await self._finish_acks()
+            for lane, receipts in self._unsettled.items():
+                if receipts:
+                    await self.source.nack(lane, receipts[0].first)
+        finally:
+            await self.source.close()
+
+    async def work(self) -> None:
+        """Read and emit until the source ends or the job drains; then wait for the acks."""
+        if self._wants_acks:
+            self._acker = self.around.loop.create_task(
+                self._ack_forever(), name=f"thalweg:{self.around.graph}/{self.name}:acks"
+            )
+        try:
+            await self._read_all()
+            self.finished = True
+            await self.end()
+            await self._await_acks()
+        except asyncio.CancelledError:
+            if self._failed_beside is None:
+                raise
+        if self._failed_beside is not None:
+            what, error = self._failed_beside
+            raise self.failure(error, what) from error
+
+    async def _read_all(self) -> None:
+        self._next_read = self.monotonic()
+        while not self._draining:
+            try:
+                self._interruptible = True
+                result = await self._read()
+            except asyncio.CancelledError:
+                if (
+                    not self._draining
+                    or self._failed_beside is not None
+                    or self._task is None
+                    or self._task.cancelling() > 1
+                ):
+                    raise
+                self._task.uncancel()
+                break
+            finally:
+                self._interruptible = False
+            if result is None:
+                break
+            if isinstance(result, Watermark | Barrier):
+                await self.forward(result)
+                continue
+            await self._take(result)
+
+    async def _read(self) -> Sequence[object] | Read[object] | Watermark | Barrier | None:
+        limit = max(self.around.limit, TURN_RECORDS)
+        if self.source.max_unsettled is not None:
+            limit = min(limit, await self._await_credit(self.source.max_unsettled))
+        rate = self.source.rate
+        if rate:
+            limit = min(limit, max(1, int(rate / _PACED_READS)))
+            delay = self._next_read - self.monotonic()
+            if delay > 0:
+                await asyncio.sleep(delay)
+        began = self.monotonic()
+        result = await self.source.read(limit)
+        now = self.monotonic()
+        if now - began > 0.0005:
+            self.counts.waited_input += now - began
+            self._resumed = now
+        return result
+
+    async def _await_credit(self, most: int) -> int:
+        """Wait until fewer than `most` records are under way; return how many more may be."""
+        while (free := most - (self.read_records - self.settled_records)) <= 0:
+            self.waits_for_credit = True
+            self._credit = self.around.loop.create_future()
+            self.around.credit_changed()
+            try:
+                await self._credit
+            finally:
+                self._credit = None
+                self.waits_for_credit = False
+        return free
+
+    async def _take(self, result: Sequence[object] | Read[object]) -> None:
+        positions: Sequence[int]
+        rejected: Sequence[Rejected] = ()
+        if isinstance(result, Read):
+            records, positions, lane = list(result.records), result.positions, result.lane
+            rejected = result.rejected
+            if len(positions) != len(records):
+                raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
+            count = len(records) + len(rejected)
+            if not count:
+                await self.rest()
+                return
+            first, last = self._check(lane, positions, [one.position for one in rejected])
+        else:
+            lane, records = "", result if isinstance(result, list) else list(result)
+            count = len(records)
+            if not count:
+                await self.rest()
+                return
+            first = self._reached.get(lane, -1) + 1
+            last = self._reached[lane] = first + count - 1
+            positions = range(first, last + 1)
+        receipt = Receipt(self._settled, records=count, lane=lane, first=first, last=last)
+        lane_receipts = self._unsettled.get(lane)
+        if lane_receipts is None:
+            lane_receipts = self._unsettled[lane] = deque()
+        lane_receipts.append(receipt)
+        self.read_records += count
+        now = self.monotonic()
+        self.each[0].records_out += len(records)
+        rate = self.source.rate
+        if rate:
+            self._next_read = max(self._next_read, now - 1.0) + count / rate
+        if rejected:
+            receipt.fork()
+            lost = Batch(
+                [self._letter(one.record, one.error, lane, one.position) for one in rejected],
+                receipt,
+                Origins.of(self.name, lane, [one.position for one in rejected]),
+                now,
+            )
+            await self._give_up_input(lost, rejected[0].error)
+        if records:
+            await self._send(records, receipt, Origins.of(self.name, lane, positions), now)
+        else:
+            receipt.settle()
+
+    async def _send(self, records: Records, receipt: Receipt, origins: Origins, now: float) -> None:
+        """Emit what was read, cut to the batch limit; one receipt stands for all of it."""
+        limit, count = self.around.limit, len(records)
+        if count <= limit:
+            await self.emit(Batch(records, receipt, origins, now))
+            return
+        receipt.fork((count - 1) // limit)
+        self._cut.extend(
+            Batch(records[start : start + limit], receipt, origins, now, start)
+            for start in range(0, count, limit)
+        )
+        if await self.outlets["out"].send_all(self._cut, count):
+            self._spent = 0
+            self._resumed = self.monotonic()
+        else:
+            await self.rest()
+
+    @property
+    def holding(self) -> int:
+        """The records that were read and not yet sent on."""
+        return sum(len(batch.records) for batch in tuple(self._cut)) + self._handing
+
+    def _check(self, lane: str, positions: Sequence[int], also: Sequence[int]) -> tuple[int, int]:
+        """The first and last position; raise when one repeats or goes backwards."""
+        everything: Sequence[int] = positions
+        if also:
+            everything = sorted([*positions, *also])
+        first, last = everything[0], everything[-1]
+        reached = self._reached.get(lane)
+        wrong: int | None = None
+        if reached is not None and first <= reached:
+            wrong = first
+        elif not (isinstance(everything, range) and everything.step > 0):
+            previous = reached
+            for position in everything:
+                if previous is not None and position <= previous:
+                    wrong, reached = position, previous
+                    break
+                previous = position
+        if wrong is not None:
+            what = "repeats" if wrong == reached else "goes back behind"
+            raise self.failure(
+                ValueError(
+                    f"position {wrong} of {Origin(self.name, lane, wrong)} {what} position "
+                    f"{reached}: a source numbers the records of a lane in ascending order"
+                ),
+                "cannot go on",
+            )
+        self._reached[lane] = last
+        return first, last
+
+    def _letter(self, record: object, error: Exception, lane: str, position: int) -> DeadLetter:
+        origin = Origin(self.name, lane, position)
+        return DeadLetter(self.around.graph, self.name, origin, record, describe(error))
+
+    async def _give_up_input(self, letters: Batch, error: Exception) -> None:
+        counts = self.each[0]
+        counts.dead_letters += len(letters.records)
+        outlet = self.failed[self.name]
+        if not outlet.wired:
+            raise JobFailed(
+                f"graph {self.around.graph!r}: {letters.records[0]}\n"
+                f"Nothing takes its dead letters: send {self.name}.failed or graph.failed to a "
+                "sink to go on past bad records.",
+                graph=self.around.graph,
+                node=self.name,
+            ) from error
+        await outlet.send(letters)
+
+    def _settled(self, receipt: Receipt) -> None:
+        """A batch has arrived in full: note it, and what is now complete up to a position."""
+        self.settled_records += receipt.records
+        unsettled = self._unsettled[receipt.lane]
+        while unsettled and unsettled[0].settled:
+            last = unsettled.popleft().last
+            self.settled_positions[receipt.lane] = last
+            if self._wants_acks:
+                self._acks[receipt.lane] = last
+                self._ack_due.set()
+        if self._credit is not None and not self._credit.done():
+            self._credit.set_result(None)
+        if self._arrived is not None and not self._pending() and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    def _pending(self) -> bool:
+        return self.read_records > self.settled_records
+
+    async def _ack_forever(self) -> None:
+        try:
+            while self._acks or not self._last_acks:
+                await self._ack_due.wait()
+                self._ack_due.clear()
+                while self._acks:
+                    lane = next(iter(self._acks))
+                    await self.source.ack(lane, self._acks.pop(lane))
+        except Exception as error:
+            self._failed_beside = "could not acknowledge what has arrived", error
+            if self._task is not None and not self.stopping:
+                self._task.cancel()
+
+    async def _await_acks(self) -> None:
+        """Stay until all that was read has arrived, so that the source can be told."""
+        if self._wants_acks and self._pending():
+            self._arrived = self.around.loop.create_future()
+            await self._arrived
+        await self._finish_acks()
+
+    async def _finish_acks(self) -> None:
+        """Hand over the acks that are due; one that is under way is let through."""
+        acker = self._acker
+        if acker is None:
+            return
+        self._last_acks = True
+        self._ack_due.set()
+        try:
+            await asyncio.wait([acker])
+        finally:
+            acker.cancel()

@@ -1,0 +1,290 @@
+"""Repeated calls: retries with patience, and halving until the bad record stands alone.
+
+Only what is declared `repeatable` comes here. What an answer means:
+
+- `DataError`: the batch is halved, down to the records that are refused alone. When every record
+  of a batch is refused alone, one that passed before is sent again: if that is refused too, or
+  none ever passed, it is not the data.
+- `BusyError`: wait as told, then again.
+- `UnavailableError`: again with backoff. When the retries are used up and the other side did
+  answer, it may be the data after all, since servers disagree about codes: if other calls pass
+  meanwhile, or a record that passed before still does, the batch is halved too. Otherwise the
+  other side is down, and `Retry.when_down` says what that means.
+- `MisconfiguredError`: a failure of the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable, Sequence
+from typing import Protocol, cast
+
+from .batch import Records
+from .clock import Clock
+from .contracts import Outcome
+from .counts import NodeCounts
+from .errors import BusyError, DataError, MisconfiguredError, RuntimeFault, UnavailableError
+from .retry import Retry
+from .watch import Watch
+
+__all__ = ["Answer", "Attempts", "checked"]
+
+_LONGEST_ADVICE = 600.0
+"""Seconds: what is advised beyond is not believed."""
+
+_ENOUGH = 10
+"""So many records refused alone, and none ever passed: fewer may be bad luck with a first batch."""
+
+
+class Repeatable(Protocol):
+    """What is called: `BatchFunction.call`, or a sink's `write`."""
+
+    async def __call__(self, records: Sequence[object], /) -> object: ...
+
+
+class Answer:
+    """What became of some records: outputs, and errors by index with the number of tries."""
+
+    __slots__ = ("records", "rejected")
+
+    def __init__(self, records: Records, rejected: dict[int, tuple[Exception, int]]) -> None:
+        self.records = records
+        self.rejected = rejected
+
+    def follow(self, other: Answer, offset: int) -> None:
+        """Add the answer for the records that begin at `offset`."""
+        self.records.extend(other.records)
+        for index, (error, attempts) in other.rejected.items():
+            self.rejected[offset + index] = (error, attempts)
+
+
+class Attempts:
+    """The calls of one repeatable node, which learn from each other while in flight.
+
+    `one_to_one` says that each record has one output; a sink has none. `name` is what is called,
+    for errors.
+    """
+
+    def __init__(
+        self,
+        call: Repeatable,
+        *,
+        retry: Retry,
+        timeout: float,
+        clock: Clock,
+        counts: NodeCounts,
+        chance: random.Random,
+        one_to_one: bool = True,
+        name: str | None = None,
+    ) -> None:
+        self._call = call
+        self._retry = retry
+        self._timeout = timeout
+        self._clock = clock
+        self._counts = counts
+        self._chance = chance
+        self._one_to_one = one_to_one
+        self._silence = f"no answer within {timeout:g} s"
+        if name is not None:
+            self._silence = f"{name} gave {self._silence}"
+        self._passed = 0
+        self._good: list[object] = []
+        self._refused_alone = 0
+        self._watch: Watch[asyncio.Task[object]] | None = None
+        self._late: set[asyncio.Task[object]] = set()
+
+    def close(self) -> None:
+        """No call will follow."""
+        if self._watch is not None:
+            self._watch.close()
+
+    def _expire(self, task: asyncio.Task[object]) -> None:
+        self._late.add(task)
+        task.cancel()
+
+    async def run(self, records: Records) -> Answer:
+        """Call until it is known what became of every record."""
+        answer = await self._settle(records, 0, self._retry.attempts)
+        if len(answer.rejected) == len(records):
+            await self._blame_the_data(answer)
+        return answer
+
+    async def _settle(self, records: Records, tried: int, patience: int) -> Answer:
+        """Repeat the call as long as it makes sense; halve the batch if it may be the data."""
+        attempts = 0
+        busy = 0
+        proven = False
+        while True:
+            attempts += 1
+            # What passed before this try says nothing: the other side may have broken since.
+            since = self._passed
+            reason: Exception
+            try:
+                return await self._once(records, tried + attempts)
+            except (MisconfiguredError, RuntimeFault):
+                raise
+            except BusyError as error:
+                busy += 1
+                pause, reason = self._advice(error, busy), error
+            except UnavailableError as error:
+                if error.answered and attempts - busy >= patience:
+                    if proven:
+                        return await self._halve(records, tried + attempts, error, 1)
+                    if await self._others_pass(records, since):
+                        if len(records) > 1:
+                            # Evidence is there, so the halves need not be as patient again.
+                            return await self._halve(
+                                records, tried + attempts, error, min(2, patience)
+                            )
+                        # The other side may have come back just now: a record is not given up
+                        # before it has failed once more.
+                        proven = True
+                        continue
+                if attempts - busy >= self._retry.attempts:
+                    if self._retry.when_down == "fail":
+                        raise MisconfiguredError(
+                            f"given up after {attempts} tries: {error}"
+                        ) from error
+                    if self._retry.when_down == "failed":
+                        given_up = (error, tried + attempts)
+                        return Answer([], dict.fromkeys(range(len(records)), given_up))
+                pause, reason = self._pause(attempts - busy), error
+            except Exception as error:
+                if not self._one_to_one and not isinstance(error, DataError):
+                    raise  # A sink breaks by any error of its own; a function is asked for less.
+                return await self._halve(records, tried + attempts, error, patience)
+            self._counts.retries += 1
+            self._counts.waiting = f"try {attempts + 1} after: {reason}"
+            await asyncio.sleep(pause)
+
+    async def _once(self, records: Records, tried: int) -> Answer:
+        """One call, limited in time, its answer checked against the number of records."""
+        task = asyncio.current_task()
+        assert task is not None
+        watch = self._watch
+        if watch is None:
+            loop = asyncio.get_running_loop()
+            watch = self._watch = Watch(loop, self._clock.monotonic, self._timeout, self._expire)
+        watch.start(task)
+        try:
+            result = await self._call(records)
+        except asyncio.CancelledError:
+            if task in self._late and task.cancelling() == 1:
+                raise UnavailableError(self._silence) from None
+            if task.cancelling():
+                raise
+            raise UnavailableError("the call was cancelled by something inside it") from None
+        except TimeoutError as error:
+            raise UnavailableError(str(error) or "a timeout inside the call") from error
+        finally:
+            watch.stop(task)
+            if task in self._late:
+                self._late.discard(task)
+                task.uncancel()
+        outputs, rejected = checked(result, len(records), self._one_to_one)
+        if len(rejected) < len(records):
+            self._passed += 1
+            self._counts.waiting = None
+            if not self._good:
+                index = next(i for i in range(len(records)) if i not in rejected)
+                self._good = [records[index]]
+        return Answer(outputs, {index: (error, tried) for index, error in rejected.items()})
+
+    async def _halve(self, records: Records, tried: int, error: Exception, patience: int) -> Answer:
+        """Ask for each half alone; a record that is refused alone is rejected."""
+        if len(records) == 1:
+            return Answer([], {0: (error, tried)})
+        middle = len(records) // 2
+        answer = await self._settle(records[:middle], tried, patience)
+        answer.follow(await self._settle(records[middle:], tried, patience), middle)
+        return answer
+
+    async def _blame_the_data(self, refused: Answer) -> None:
+        """Return when a record that passed before still passes; raise when it is not the data."""
+        count, error = len(refused.rejected), refused.rejected[0][0]
+        if isinstance(error, UnavailableError) or (
+            count > 1 and all(tried == 1 for _, tried in refused.rejected.values())
+        ):
+            return  # Given up as told, or rejected by the function itself without a refusal.
+        if not self._good:
+            self._refused_alone += count
+            if self._refused_alone < _ENOUGH:
+                return
+            raise MisconfiguredError(
+                f"each of {self._refused_alone} records was refused alone, and none has ever "
+                f"passed: it is not the data: {error}"
+            ) from error
+        if count == 1:
+            return
+        if not self._one_to_one:
+            return  # To ask a sink is to write the record once more.
+        answer = await self._settle(self._good, 0, self._retry.attempts)
+        if answer.rejected:
+            again = answer.rejected[0][0]
+            raise MisconfiguredError(
+                f"each of {count} records was refused alone, and so was one that passed before: "
+                f"it is not the data: {again}"
+            ) from again
+
+    async def _others_pass(self, records: Records, since: int) -> bool:
+        """Whether the other side works for other data than this."""
+        if self._passed > since or not self._one_to_one:
+            return self._passed > since
+        if self._good:
+            candidates = [self._good]
+        elif len(records) > 1:
+            candidates = [
+                [records[0]],
+                [records[-1]],
+                [records[self._chance.randrange(len(records))]],
+            ]
+        else:
+            candidates = []
+        for candidate in candidates:
+            try:
+                await self._once(candidate, 1)
+            except (UnavailableError, BusyError, DataError):
+                continue
+            return True
+        return False
+
+    def _pause(self, attempt: int) -> float:
+        """The pause before the next try; never short once the retries are used up."""
+        pause = self._retry.pause(attempt, self._chance)
+        return pause if attempt < self._retry.attempts else max(pause, self._retry.longest / 2)
+
+    def _advice(self, error: BusyError, attempt: int) -> float:
+        """How long to wait: as told, with a little jitter so that not all come back at once."""
+        told = error.retry_after
+        if told is None and error.retry_at is not None:
+            told = error.retry_at - self._clock.now()
+        if told is None:
+            return self._retry.pause(attempt, self._chance)
+        told = min(max(told, 0.0), _LONGEST_ADVICE)
+        jitter = self._chance.uniform(0.0, min(1.0, 0.1 * told + 0.001))
+        # Not less than without advice: "now", or a clock that is ahead of theirs, is no licence.
+        return max(told + jitter, self._retry.pause(attempt, self._chance))
+
+
+def checked(result: object, count: int, one_to_one: bool) -> tuple[Records, dict[int, Exception]]:
+    """The outputs and errors of a call, after their number is checked against the records."""
+    if isinstance(result, Outcome):
+        outcome = cast("Outcome[object]", result)
+        rejected = dict(outcome.rejected)
+        outputs = list(outcome.records)
+        strange = [index for index in rejected if not 0 <= index < count]
+        if strange:
+            raise RuntimeFault(f"the records {strange} of a batch of {count} were rejected")
+    else:
+        rejected = {}
+        if isinstance(result, list):
+            outputs = cast("Records", result)
+        else:
+            outputs = [] if result is None else list(cast("Iterable[object]", result))
+    if one_to_one and len(outputs) + len(rejected) != count:
+        raise UnavailableError(
+            f"{len(outputs)} results and {len(rejected)} rejections came for {count} records",
+            answered=True,
+        )
+    return outputs, rejected

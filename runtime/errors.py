@@ -1,0 +1,112 @@
+"""What can go wrong, in the two words of this field.
+
+An *error* is bad data: it concerns records, becomes a dead letter and the stream goes on. A
+*failure* is a broken part: the job stops and says which part, on which record, in which line.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BusyError",
+    "DataError",
+    "GraphError",
+    "JobCancelled",
+    "JobFailed",
+    "MisconfiguredError",
+    "MissingExtra",
+    "RuntimeFault",
+    "SettingError",
+    "ThalwegError",
+    "UnavailableError",
+]
+
+
+class ThalwegError(Exception):
+    """The base of everything this package raises on purpose."""
+
+
+class GraphError(ThalwegError):
+    """A graph that cannot run: raised while it is declared or planned, never later.
+
+    `where` is the `file:line` of the declaration, or None where there is none.
+    """
+
+    def __init__(self, message: str, *, where: str | None = None) -> None:
+        super().__init__(f"{where}: {message}" if where else message)
+        self.where = where
+
+
+class SettingError(GraphError):
+    """A setting that is unknown, or whose value does not fit its type or its limits."""
+
+
+class MissingExtra(ThalwegError):
+    """An operator needs a package that is not installed; the message names the extra."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an extra package: pip install 'thalweg[{extra}]'")
+        self.extra = extra
+
+
+class DataError(ThalwegError):
+    """The data was refused. Raised for a whole batch by a repeatable function, it is halved
+    until the bad record stands alone; raised for one record, that record becomes a dead letter.
+    """
+
+
+class BusyError(ThalwegError):
+    """The other side asks for patience: the call is repeated, and nobody is to blame.
+
+    `retry_after` is in seconds from now, `retry_at` in seconds since 1970; at most one is given.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, retry_at: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.retry_at = retry_at
+
+
+class UnavailableError(ThalwegError):
+    """The other side is broken or out of reach: the call is repeated with backoff.
+
+    `answered` tells an answer that says "broken" (an HTTP 5xx), which may be the data's doing
+    after all, from silence, which cannot be.
+    """
+
+    def __init__(self, message: str, *, answered: bool = False) -> None:
+        super().__init__(message)
+        self.answered = answered
+
+
+class MisconfiguredError(ThalwegError):
+    """The call can never succeed for any record (no such model, no permission): a failure."""
+
+
+class RuntimeFault(ThalwegError):
+    """The runtime broke a promise of its own, such as a gap in sequence numbers: report it."""
+
+
+class JobFailed(ThalwegError):
+    """A part of the job broke; `node` names it and `__cause__` holds the first exception."""
+
+    def __init__(self, message: str, *, graph: str, node: str) -> None:
+        super().__init__(message)
+        self.graph = graph
+        self.node = node
+
+
+class JobCancelled(ThalwegError):
+    """The job was cancelled, or its drain took too long, with records left unprocessed.
+
+    `unprocessed` maps each node to the records it still held, `settled` each source and lane to
+    the last position that was delivered in full.
+    """
+
+    def __init__(
+        self, message: str, *, unprocessed: dict[str, int], settled: dict[str, int | None]
+    ) -> None:
+        super().__init__(message)
+        self.unprocessed = unprocessed
+        self.settled = settled

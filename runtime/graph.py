@@ -1,0 +1,180 @@
+"""Graphs: what a user declares. Pure data; nothing runs, nothing is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from .contracts import DeadLetter, Source
+from .errors import GraphError, ThalwegError
+from .nodes import FAILED, Kind, Node, NodeOptions, Port, declared_at, is_a, is_count
+from .stream import Stream
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from .job import Job
+    from .plan import Plan
+    from .progress import Progress
+
+__all__ = ["GRAPH", "Graph"]
+
+R = TypeVar("R")
+
+GRAPH = "*"
+"""Stands for the whole graph in the port of `graph.failed`."""
+
+
+class Graph:
+    """A blueprint of operators joined by streams.
+
+    >>> from thalweg import Graph
+    >>> from thalweg.operators import sinks, sources
+    >>> graph, out = Graph("evens"), []
+    >>> numbers = graph.read("numbers", sources.records(range(6)))
+    >>> numbers.filter(lambda n: n % 2 == 0).to("out", sinks.collect(out)) and None
+    >>> graph.run() and out
+    [0, 2, 4]
+
+    Parameters: `max_batch_size`, the records that a source is asked for at a time and the limit
+    of every batch that is not cut by `batch` (512); `channel_batches` (64), `channel_records`
+    (8,192) and `channel_bytes` (64 MiB, estimated), the bounds of each channel; `fuse=False` gives
+    each function an actor of its own, to see what each one costs.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_batch_size: int = 512,
+        channel_batches: int = 64,
+        channel_records: int = 8192,
+        channel_bytes: int = 64 * 1024 * 1024,
+        fuse: bool = True,
+    ) -> None:
+        self.where = declared_at()
+        for option, value in (
+            ("max_batch_size", max_batch_size),
+            ("channel_batches", channel_batches),
+            ("channel_records", channel_records),
+            ("channel_bytes", channel_bytes),
+        ):
+            if not is_count(value):
+                raise GraphError(f"{option} is 1 or more, not {value!r}", where=self.where)
+        Node(name, "map", None, where=self.where)  # a graph's name follows the rules of a node's
+        self.name = name
+        self.max_batch_size = max_batch_size
+        self.channel_batches = channel_batches
+        self.channel_records = channel_records
+        self.channel_bytes = channel_bytes
+        self.fuse = fuse
+        self._nodes: dict[str, Node] = {}
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.name}: {', '.join(self._nodes)}>"
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """What has been declared so far, in order."""
+        return tuple(self._nodes.values())
+
+    @property
+    def failed(self) -> Stream[DeadLetter]:
+        """The dead letters of every node whose failed port goes nowhere else.
+
+        While this goes nowhere either, the first error fails the job: nothing is lost in silence.
+        """
+        return Stream(self, (Port(GRAPH, FAILED),))
+
+    def read(self, name: str, source: Source[R]) -> Stream[R]:
+        """The records of a source, under a name of its own."""
+        if not is_a(source, Source):
+            raise GraphError(
+                f"read({name!r}, …) takes a Source, not {type(source).__name__}: "
+                "for an iterable use sources.records(…)",
+                where=declared_at(),
+            )
+        self.add("source", name, source, (), NodeOptions())
+        return Stream(self, (Port(name),))
+
+    def add(
+        self,
+        kind: Kind,
+        name: str | None,
+        work: object,
+        inputs: tuple[Port, ...],
+        options: NodeOptions,
+        *,
+        ports: tuple[str, ...] = ("out",),
+    ) -> str:
+        """Add a node and return its name; streams do this, users need not.
+
+        Raises GraphError, with file and line, when the name is taken.
+        """
+        where = declared_at()
+        if name is None:
+            number = 1 + sum(node.kind == kind for node in self._nodes.values())
+            while f"{kind}_{number}" in self._nodes:
+                number += 1
+            name = f"{kind}_{number}"
+        taken = self._nodes.get(name)
+        if taken is not None:
+            raise GraphError(
+                f"the name {name!r} is taken by the {taken.kind} declared at {taken.where}: "
+                "give each node its own, and unite streams with .union before one sink",
+                where=where,
+            )
+        self._nodes[name] = Node(name, kind, work, inputs, ports, options, where)
+        return name
+
+    def own(self, stream: Stream[R]) -> None:
+        """Raise GraphError if the stream belongs to another graph."""
+        if stream.graph is not self:
+            raise GraphError(
+                f"{stream!r} belongs to another graph than {self.name!r}", where=declared_at()
+            )
+
+    def plan(self) -> Plan:
+        """The graph checked, fused and ready to start. Raises GraphError with file and line."""
+        from .plan import Plan
+
+        return Plan.of(self)
+
+    def start(self, *, metrics: CollectorRegistry | None = None) -> Job:
+        """A job of this graph: `async with graph.start() as job:` opens everything and runs it.
+
+        Leaving the block drains the job, or cancels it after an exception. `metrics` is the
+        Prometheus registry that exports it while it runs.
+        """
+        from .job import Job
+
+        return Job(self.plan(), metrics=metrics)
+
+    def run(self) -> Progress:
+        """Run to the end on a loop of its own and return the last progress.
+
+        For scripts. Inside a running loop, as in a notebook or a service, it raises ThalwegError:
+        use `start` there.
+        """
+        import asyncio
+        import contextlib
+
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise ThalwegError(
+                "an event loop runs here already, as in a notebook or a service: say "
+                "`async with graph.start() as job: await job.wait()` instead of graph.run()"
+            )
+        try:
+            import uvloop
+        except ImportError:  # It is not made for every platform; the standard loop does as well.
+            new_loop = asyncio.new_event_loop
+        else:
+            new_loop = uvloop.new_event_loop
+
+        async def main() -> Progress:
+            async with self.start() as job:
+                await job.wait()
+            return job.progress()
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main())

@@ -1,0 +1,379 @@
+"""Jobs: a plan while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from .accounts import left_behind, progress_of
+from .actors import Actor, RegroupActor, SourceActor, Surroundings, make_actor
+from .channel import Channel
+from .clock import Clock
+from .context import Context
+from .counters import Counters
+from .errors import JobCancelled, JobFailed, ThalwegError
+from .merge import Merge
+from .nodes import FAILED, Port, nearest
+from .plan import Plan, PlannedActor
+from .progress import JobState, Progress
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["Job"]
+
+T = TypeVar("T")
+
+_PROTOTYPES = ("source", "function", "operator", "sink")
+
+_STOPPING = 10.0
+"""Seconds an actor has to stop when it is cancelled, before it is given up."""
+
+
+class Job:
+    """A graph while it runs. Made by `Graph.start`; enter it to open and start everything.
+
+    >>> import asyncio
+    >>> from thalweg import Graph
+    >>> from thalweg.operators import sinks, sources
+    >>> graph, out = Graph("pushed"), []
+    >>> graph.read("words", sources.push()).map(str.upper).to("out", sinks.collect(out)) and None
+    >>> async def main():
+    ...     async with graph.start() as job:
+    ...         await (await job.push("words", ["a", "b"]))
+    ...     return job.state
+    >>> asyncio.run(main()), out
+    ('drained', ['A', 'B'])
+
+    A job installs no signal handler and no event-loop policy, and shares nothing with another.
+    Leaving the block drains it; an exception in the block cancels it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        metrics: CollectorRegistry | None = None,
+        restored: Mapping[str, dict[str, bytes]] | None = None,
+        on_snapshot: Callable[[int, str, dict[str, bytes]], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.id = os.urandom(8).hex()
+        self.name = plan.graph.name
+        self.counters = Counters()
+        self.state: JobState = "created"
+        self.actors: tuple[Actor, ...] = ()
+        self._metrics = metrics
+        self._unregister: Callable[[], None] | None = None
+        self._restored = dict(restored or {})
+        self._on_snapshot = on_snapshot or _keep_nothing
+        self._tasks: dict[asyncio.Task[None], Actor] = {}
+        self._failure: BaseException | None = None
+        self._cancelled: JobCancelled | None = None
+        self._cancelling = False
+        self._left = 0
+        self._pushes: dict[str, Callable[[Sequence[object]], Awaitable[Delivery]]] = {}
+        self._executor: ThreadPoolExecutor | None = None
+        self._clock: Clock | None = None
+        self._began = 0.0
+        self._lasted: float | None = None
+
+    async def __aenter__(self) -> Job:
+        """Open every operator and start. Raises JobFailed when one cannot be opened."""
+        if self.state != "created":
+            raise ThalwegError("a job starts once: call graph.start() for another")
+        self._loop = asyncio.get_running_loop()
+        self._clock = Clock(self._loop)
+        self._began = self._clock.monotonic()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self._go = asyncio.Event()
+        self.state = "starting"
+        self._build()
+        if self._metrics is not None:
+            from .metrics import export
+
+            self._unregister = export(self, self._metrics)
+        for actor in self.actors:
+            task = self._loop.create_task(
+                actor.run(self._go), name=f"thalweg:{self.name}/{actor.name}"
+            )
+            self._tasks[task] = actor
+            self._left += 1
+            task.add_done_callback(self._actor_done)
+        if not self._tasks:
+            self._finish()
+        try:
+            opened = [await actor.ready for actor in self.actors]
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        if not all(opened) or self._cancelling:
+            # One could not be opened and says why when it is closed, or somebody was quicker.
+            await self.__aexit__(None, None, None)
+        if self.state == "starting":
+            self.state = "running"
+        self._go.set()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drain, or cancel after an exception, and let go of everything."""
+        try:
+            if error is not None:
+                await self.cancel()
+                failure = self._failure
+                if failure not in (None, error) and isinstance(error, ThalwegError):
+                    # What the program met, such as a lost delivery, is what came of the failure.
+                    assert failure is not None
+                    raise failure from error
+            else:
+                await self.drain()
+        finally:
+            if self._unregister is not None:
+                self._unregister()
+                self._unregister = None
+
+    async def wait(self) -> None:
+        """Return when the job has ended. Raises JobFailed or JobCancelled unless it ended well."""
+        await asyncio.shield(self._finished)
+        if self._failure is not None:
+            raise self._failure
+        if self._cancelled is not None:
+            raise self._cancelled
+
+    async def drain(self, *, timeout: float | None = None) -> None:
+        """Stop the sources, let everything that was read arrive, and end.
+
+        After `timeout` seconds (None: no limit) the job is cancelled and JobCancelled is raised,
+        which counts what was not processed. Raises JobFailed as `wait` does.
+        """
+        if self.state in ("starting", "running"):
+            self.state = "draining"
+            for actor in self.actors:
+                if isinstance(actor, SourceActor):
+                    actor.drain()
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                await self.wait()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self.cancel()
+            await self.wait()
+        except asyncio.CancelledError:
+            await self.cancel()
+            raise
+
+    async def cancel(self) -> None:
+        """Stop at once, sources first, and count what was not processed."""
+        if not self._finished.done():
+            self._cancelled = self._cancelled or JobCancelled("", unprocessed={}, settled={})
+            self._stop()
+            await asyncio.shield(self._finished)
+
+    async def push(self, name: str, records: Sequence[object]) -> Delivery:
+        """Feed the `push` source of this name, waiting while it is full.
+
+        Returns a delivery: await it to know that all of these records have arrived. Raises
+        JobFailed or JobCancelled when the job has stopped.
+        """
+        take = self._pushes.get(name)
+        if take is None:
+            take = self._pushes[name] = self._push_of(name)
+        if self._finished.done():
+            await self.wait()
+            raise ThalwegError(f"the job of graph {self.name!r} has ended: start another")
+        try:
+            return await take(records)
+        except ThalwegError:
+            if self._cancelling:
+                await self.wait()  # The source is closed because the job stops: say why.
+            raise
+
+    def progress(self) -> Progress:
+        """What the job has done so far: plain numbers, cheap, and safe to read from any thread."""
+        now = self._clock.monotonic() if self._clock is not None else 0.0
+        sources = [actor for actor in self.actors if isinstance(actor, SourceActor)]
+        nodes = tuple(one for actor in self.actors for one in progress_of(actor, now))
+        return Progress(
+            id=self.id,
+            name=self.name,
+            state=self.state,
+            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            seconds=self._lasted if self._lasted is not None else now - self._began,
+            read=sum(actor.read_records for actor in sources),
+            settled=sum(actor.settled_records for actor in sources),
+            dead_letters=sum(node.dead_letters for node in nodes),
+            nodes=nodes,
+        )
+
+    def _push_of(self, name: str) -> Callable[[Sequence[object]], Awaitable[Delivery]]:
+        sources = {a.name: a.source for a in self.actors if isinstance(a, SourceActor)}
+        if name not in sources:
+            raise ThalwegError(
+                f"graph {self.name!r} has no source {name!r}; it has {list(sources)}."
+                + nearest(name, sources)
+            )
+        push = getattr(sources[name], "push", None)
+        if push is None:
+            raise ThalwegError(f"the source {name!r} is read, not pushed to: use sources.push()")
+        return cast("Callable[[Sequence[object]], Awaitable[Delivery]]", push)
+
+    def _build(self) -> None:
+        graph = self.plan.graph
+        assert self._clock is not None
+        around = Surroundings(
+            graph.name,
+            self._loop,
+            self._clock,
+            limit=graph.max_batch_size,
+            context=self._context,
+            starved=self._starved,
+            credit_changed=self._credit_changed,
+            on_snapshot=self._on_snapshot,
+            restored=self._restored,
+        )
+        made = {planned.name: make_actor(_copied(planned), around) for planned in self.plan.actors}
+        inboxes: dict[str, list[Channel]] = {name: [] for name in made}
+        for actor in made.values():
+            outlets = {Port(actor.nodes[-1].name, p): o for p, o in actor.outlets.items()}
+            outlets |= {Port(name, FAILED): outlet for name, outlet in actor.failed.items()}
+            for port, outlet in outlets.items():
+                for reader in self.plan.readers.get(port, ()):
+                    channel = Channel(
+                        f"{port} -> {reader}",
+                        max_batches=graph.channel_batches,
+                        max_records=graph.channel_records,
+                        max_bytes=graph.channel_bytes,
+                        loop=self._loop,
+                    )
+                    outlet.add(channel)
+                    inboxes[reader].append(channel)
+        for name, channels in inboxes.items():
+            if channels:
+                made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
+        self.actors = tuple(made.values())
+
+    def _context(self, node: str) -> Context:
+        return Context(self.name, node, thread=self._in_thread, counters=self.counters)
+
+    async def _in_thread(self, function: Callable[[], T]) -> T:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(
+                max_workers=64, thread_name_prefix=f"thalweg-{self.name}"
+            )
+        return await self._loop.run_in_executor(self._executor, function)
+
+    def _starved(self) -> bool:
+        """Whether every source that could still read waits for what is under way."""
+        live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
+        return bool(live) and all(actor.waits_for_credit for actor in live)
+
+    def _credit_changed(self) -> None:
+        if self._starved():
+            for actor in self.actors:
+                if isinstance(actor, RegroupActor) and actor.inbox is not None:
+                    actor.inbox.wake()
+
+    def _actor_done(self, task: asyncio.Task[None]) -> None:
+        actor = self._tasks[task]
+        if not actor.ready.done():
+            actor.ready.set_result(False)  # Cancelled before its first turn.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._failure is None:
+            self._failure = error
+            if not isinstance(error, JobFailed) and isinstance(error, Exception):
+                self._failure = actor.failure(error, "failed")
+                self._failure.__cause__ = error
+        elif task.cancelled() and not self._cancelling and self._failure is None:
+            # Nobody of ours cancelled it: user code raised CancelledError, or cancelled the task.
+            self._failure = actor.failure(
+                asyncio.CancelledError("cancelled by something inside it"), "stopped"
+            )
+        if self._failure is not None and not self._closing_only(actor):
+            self._stop()
+        # Counted here, not asked of the tasks: two may be done before either is looked at.
+        self._left -= 1
+        if not self._left:
+            self._finish()
+
+    def _closing_only(self, actor: Actor) -> bool:
+        """Whether this actor had done its work and only could not close: the others go on."""
+        return actor.work_done
+
+    def _stop(self) -> None:
+        """Cancel every actor, in the order of the plan, and again while one does not stop."""
+        if self._cancelling:
+            return
+        self._cancelling = True
+        self._go.set()
+        self._stop_by = self._loop.time() + _STOPPING
+        self._cancel_tasks()
+
+    def _cancel_tasks(self) -> None:
+        left = [task for task in self._tasks if not task.done()]
+        if not left:
+            return
+        if self._loop.time() > self._stop_by:
+            names = [self._tasks[task].name for task in left]
+            if self._failure is None:
+                self._failure = JobFailed(
+                    f"graph {self.name!r}: {names} did not stop within {_STOPPING:g} s of being "
+                    "cancelled: something in them swallows CancelledError",
+                    graph=self.name,
+                    node=names[0],
+                )
+            self._finish()
+            return
+        for task in left:
+            # Only one that ignored the first cancellation is cancelled again: others close.
+            if not self._tasks[task].stopping:
+                task.cancel()
+        self._loop.call_later(0.5, self._cancel_tasks)
+
+    def _finish(self) -> None:
+        if self._finished.done():
+            return
+        assert self._clock is not None
+        self._lasted = self._clock.monotonic() - self._began
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        if self._failure is not None:
+            self.state = "failed"
+        elif self._cancelled is not None:
+            self.state = "cancelled"
+            self._cancelled = left_behind(self.name, self.actors)
+        else:
+            self.state = "drained" if self.state == "draining" else "ended"
+        self._finished.set_result(None)
+
+
+class Delivery(Protocol):
+    """What a push returns: awaiting it waits until the records have arrived."""
+
+    def __await__(self) -> Generator[Any, Any, None]: ...
+
+
+def _keep_nothing(epoch: int, node: str, memory: dict[str, bytes]) -> None:
+    """What a job without a store does with the memory that a barrier finds."""
+
+
+def _copied(planned: PlannedActor) -> PlannedActor:
+    """The actor with operators of its own: those in the graph are prototypes."""
+    nodes = tuple(
+        replace(node, work=copy.copy(node.work)) if node.kind in _PROTOTYPES else node
+        for node in planned.nodes
+    )
+    return replace(planned, nodes=nodes)

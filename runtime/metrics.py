@@ -1,0 +1,217 @@
+"""Metrics: one collector for each registry, read when somebody scrapes and never before.
+
+The only file that imports prometheus_client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from .counts import LATENCY_BUCKETS
+from .progress import NodeProgress, Progress
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from .job import Job
+
+__all__ = ["JobCollector", "export", "exposition", "new_registry"]
+
+_STATES = ("created", "starting", "running", "draining", "ended", "drained", "cancelled", "failed")
+
+
+class JobCollector(Collector):
+    """Turns the plain numbers of a job into metric families, at the moment of a scrape.
+
+    Every family has the labels `graph` and `node`; all of them are there from the start, at 0.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what there is to describe differs from job to job."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of the job as they are now."""
+        progress = self._job.progress()
+        yield self._state(progress)
+        yield from self._of_job(progress)
+        yield from self._of_nodes(progress)
+        yield from self._of_channels(progress)
+        yield self._latency()
+        yield from self._of_operators()
+
+    def _state(self, progress: Progress) -> Metric:
+        family = GaugeMetricFamily(
+            "thalweg_job_state", "1 for the state the job is in", labels=["graph", "state"]
+        )
+        for state in _STATES:
+            family.add_metric([progress.name, state], float(state == progress.state))
+        return family
+
+    def _of_job(self, progress: Progress) -> Iterator[Metric]:
+        name = [progress.name]
+        for metric, text, value in (
+            ("thalweg_job_read_records", "Records that sources handed over", progress.read),
+            ("thalweg_job_settled_records", "Records that have fully arrived", progress.settled),
+        ):
+            counter = CounterMetricFamily(metric, text, labels=["graph"])
+            counter.add_metric(name, value)
+            yield counter
+        gauge = GaugeMetricFamily(
+            "thalweg_job_in_flight_records", "Records read and not settled", labels=["graph"]
+        )
+        gauge.add_metric(name, progress.in_flight)
+        yield gauge
+
+    def _of_nodes(self, progress: Progress) -> Iterator[Metric]:
+        counters: tuple[tuple[str, str, Callable[[NodeProgress], float]], ...] = (
+            ("records_in", "Records that entered the node", lambda n: n.records_in),
+            ("records_out", "Records that left the node, or that a sink wrote",
+             lambda n: n.records_out),
+            ("dead_letters", "Records that the node gave up", lambda n: n.dead_letters),
+            ("retries", "Calls that were repeated", lambda n: n.retries),
+        )  # fmt: skip
+        for metric, text, value in counters:
+            family = CounterMetricFamily(f"thalweg_{metric}", text, labels=["graph", "node"])
+            for node in progress.nodes:
+                family.add_metric([progress.name, node.node], value(node))
+            yield family
+        in_flight = GaugeMetricFamily(
+            "thalweg_in_flight_records", "Records being worked on", labels=["graph", "node"]
+        )
+        for node in progress.nodes:
+            in_flight.add_metric([progress.name, node.node], node.in_flight)
+        yield in_flight
+        times = CounterMetricFamily(
+            "thalweg_actor_seconds",
+            "Where the time of an actor went: working, or waiting for input or for output",
+            labels=["graph", "actor", "activity"],
+        )
+        for actor in {node.actor: node for node in progress.nodes}.values():
+            for activity, seconds in (
+                ("busy", actor.seconds_busy),
+                ("waiting_for_input", actor.seconds_waiting_for_input),
+                ("waiting_for_output", actor.seconds_waiting_for_output),
+            ):
+                times.add_metric([progress.name, actor.actor, activity], seconds)
+        yield times
+
+    def _of_channels(self, progress: Progress) -> Iterator[Metric]:
+        inboxes = {node.actor: node.inbox for node in progress.nodes if node.inbox is not None}
+        labels = ["graph", "actor"]
+        for unit in ("batches", "records", "bytes"):
+            held = GaugeMetricFamily(
+                f"thalweg_inbox_{unit}", f"What waits before an actor, in {unit}", labels=labels
+            )
+            most = GaugeMetricFamily(
+                f"thalweg_inbox_max_{unit}", f"The bound of the inbox, in {unit}", labels=labels
+            )
+            for actor, inbox in inboxes.items():
+                held.add_metric([progress.name, actor], getattr(inbox, unit))
+                most.add_metric([progress.name, actor], getattr(inbox, f"max_{unit}"))
+            yield held
+            yield most
+
+    def _latency(self) -> Metric:
+        family = HistogramMetricFamily(
+            "thalweg_latency_seconds",
+            "From the reading of a batch to its writing, by record",
+            labels=["graph", "node"],
+        )
+        for actor in self._job.actors:
+            if actor.latency is not None:
+                total = 0
+                buckets: list[tuple[str, int]] = []
+                for bound, count in zip(
+                    (*LATENCY_BUCKETS, "+Inf"), list(actor.latency.buckets), strict=True
+                ):
+                    total += count
+                    buckets.append((str(bound), total))
+                family.add_metric(
+                    [self._job.name, actor.nodes[-1].name], buckets, actor.latency.sum
+                )
+        return family
+
+    def _of_operators(self) -> Iterator[Metric]:
+        for name, text, labels, values in self._job.counters.families():
+            family = CounterMetricFamily(f"thalweg_{name}", text, labels=["graph", "node", *labels])
+            for label_values, value in values.items():
+                family.add_metric([self._job.name, *label_values], value)
+            yield family
+
+
+class JobsCollector(Collector):
+    """The jobs that one registry exports: each metric family once, with the samples of all."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, JobCollector] = {}
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: what there is to describe differs from job to job."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of all jobs as they are now."""
+        families: dict[str, Metric] = {}
+        for job in list(self.jobs.values()):
+            for family in job.collect():
+                first = families.setdefault(family.name, family)
+                if first is not family:
+                    first.samples.extend(family.samples)
+        yield from families.values()
+
+
+_COLLECTORS: WeakKeyDictionary[CollectorRegistry, JobsCollector] = WeakKeyDictionary()
+
+
+def export(job: Job, registry: CollectorRegistry) -> Callable[[], None]:
+    """Export a job through a registry; call what is returned to take it off again.
+
+    Raises ValueError for a second job of the same graph: both would export the same series, which
+    Prometheus refuses.
+    """
+    collector = _COLLECTORS.get(registry)
+    if collector is None:
+        collector = _COLLECTORS[registry] = JobsCollector()
+        registry.register(collector)
+    jobs = collector.jobs
+    if job.name in jobs:
+        raise ValueError(
+            f"a job of graph {job.name!r} is exported by this registry already: give each job of "
+            "one graph a registry of its own"
+        )
+    jobs[job.name] = JobCollector(job)
+
+    def take_off() -> None:
+        del jobs[job.name]
+
+    return take_off
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry that tells of the process itself: CPU seconds, memory, open files."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> tuple[str, bytes]:
+    """The content type and the text of a scrape: OpenMetrics for who accepts it, else Prometheus'
+    own format. `accept` is the request's header.
+    """
+    encode, content_type = choose_encoder(accept)
+    return content_type, encode(registry)

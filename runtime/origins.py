@@ -1,0 +1,160 @@
+"""Where records came from: source, lane and position, at no cost per record.
+
+A batch carries one `Origins`: a few parts, each a stretch of positions of one lane. A filter or a
+regroup bends the parts, never the records. Where exact tracking is not wanted, a part keeps only
+the stretch it came from, which is still true and free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Origin", "Origins"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where one record came from.
+
+    `position` counts within the lane as its source defines it. When `through` is larger, the
+    record came from somewhere between the two: an operator on the way does not say which record
+    became which. Both are None where nothing is known.
+
+    >>> print(Origin("flowers", "", 19))
+    flowers, record 19
+    """
+
+    source: str
+    lane: str = ""
+    position: int | None = None
+    through: int | None = None
+
+    def __str__(self) -> str:
+        lane = f" lane {self.lane!r}" if self.lane else ""
+        if self.position is None:
+            return f"{self.source}{lane}, position not known"
+        if self.through is not None and self.through != self.position:
+            return f"{self.source}{lane}, between records {self.position} and {self.through}"
+        return f"{self.source}{lane}, record {self.position}"
+
+
+class _Part:
+    """A stretch of one lane: `count` records at `positions`, or somewhere in `first..last`."""
+
+    __slots__ = ("count", "first", "lane", "last", "positions", "source")
+
+    def __init__(
+        self,
+        source: str,
+        lane: str,
+        count: int,
+        positions: Sequence[int] | None,
+        first: int,
+        last: int,
+    ) -> None:
+        self.source = source
+        self.lane = lane
+        self.count = count
+        self.positions = positions
+        self.first = first
+        self.last = last
+
+    def at(self, index: int) -> Origin:
+        if self.positions is None:
+            return Origin(self.source, self.lane, self.first, self.last)
+        return Origin(self.source, self.lane, self.positions[index])
+
+    def take(self, positions: Sequence[int]) -> _Part:
+        first, last = (positions[0], positions[-1]) if positions else (self.first, self.last)
+        return _Part(self.source, self.lane, len(positions), positions, first, last)
+
+    def cut(self, start: int, stop: int) -> _Part:
+        if self.positions is None:
+            return self.blur(stop - start)
+        return self.take(self.positions[start:stop])
+
+    def blur(self, count: int) -> _Part:
+        return _Part(self.source, self.lane, count, None, self.first, self.last)
+
+
+class Origins:
+    """Where the records of one batch came from."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[_Part, ...]) -> None:
+        self.parts = parts
+
+    @classmethod
+    def of(cls, source: str, lane: str, positions: Sequence[int]) -> Origins:
+        """The origins of a batch that a source just read; `positions` ascends and is not empty."""
+        return cls((_Part(source, lane, len(positions), positions, positions[0], positions[-1]),))
+
+    def __len__(self) -> int:
+        return sum(part.count for part in self.parts)
+
+    def at(self, index: int) -> Origin:
+        """The origin of the record at `index` of the batch."""
+        for part in self.parts:
+            if index < part.count:
+                return part.at(index)
+            index -= part.count
+        raise IndexError("no record of the batch stands there")
+
+    def span(self) -> str:
+        """The whole stretch in words, for messages about a batch."""
+        return "; ".join(
+            str(Origin(part.source, part.lane, part.first, part.last)) for part in self.parts
+        )
+
+    def take(self, indices: Sequence[int]) -> Origins:
+        """The origins of a batch made of the records at `indices` (ascending, repeats allowed)."""
+        if len(self.parts) == 1:
+            part = self.parts[0]
+            if part.positions is None:
+                return Origins((part.blur(len(indices)),))
+            positions = part.positions
+            return Origins((part.take([positions[index] for index in indices]),))
+        parts: list[_Part] = []
+        chosen = list(indices)
+        start, cursor = 0, 0
+        for part in self.parts:
+            stop, begin = start + part.count, cursor
+            while cursor < len(chosen) and chosen[cursor] < stop:
+                cursor += 1
+            if cursor > begin:
+                mine = [index - start for index in chosen[begin:cursor]]
+                if part.positions is None:
+                    parts.append(part.blur(len(mine)))
+                else:
+                    parts.append(part.take([part.positions[index] for index in mine]))
+            start = stop
+        return Origins(tuple(parts))
+
+    def cut(self, start: int, stop: int) -> Origins:
+        """The origins of the records `start` to `stop` of the batch."""
+        parts: list[_Part] = []
+        for part in self.parts:
+            if start < part.count and stop > 0:
+                parts.append(part.cut(max(start, 0), min(stop, part.count)))
+            start -= part.count
+            stop -= part.count
+        return Origins(tuple(parts))
+
+    def blur(self, count: int) -> Origins:
+        """The origins of `count` records made from this batch by an operator that hides how.
+
+        Each came from somewhere in the whole stretch; over several lanes, the first names it.
+        """
+        first = self.parts[0]
+        if len(self.parts) == 1:
+            return Origins((first.blur(count),))
+        same = [p for p in self.parts if (p.source, p.lane) == (first.source, first.lane)]
+        low, high = min(p.first for p in same), max(p.last for p in same)
+        return Origins((_Part(first.source, first.lane, count, None, low, high),))
+
+    @staticmethod
+    def join(several: Iterable[Origins]) -> Origins:
+        """The origins of the batches `several` laid end to end."""
+        return Origins(tuple(part for origins in several for part in origins.parts))

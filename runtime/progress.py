@@ -1,0 +1,110 @@
+"""Progress: what a job reports of itself, as data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+__all__ = ["ChannelStatistics", "JobState", "NodeProgress", "Progress"]
+
+JobState = Literal[
+    "created", "starting", "running", "draining", "ended", "drained", "cancelled", "failed"
+]
+"""`ended`: every source came to its end; `drained`: the sources were stopped first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelStatistics:
+    """What a channel holds, and its bounds. `bytes` is an estimate."""
+
+    batches: int
+    records: int
+    bytes: int
+    max_batches: int
+    max_records: int
+    max_bytes: int
+    sender_waits: bool
+    receiver_waits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NodeProgress:
+    """What one node has done. Times are in seconds.
+
+    `records_in` and `records_out` count records, `dead_letters` those it gave up, `in_flight`
+    those it has taken in and not yet answered for (its inbox not counted). `waiting` says in
+    words what it waits for when that is something outside, such as a server. A fused node shares
+    `actor`, the times and the inbox with its neighbours. `settled` is, for a source, the last
+    position of its (last) lane up to which all is delivered.
+    """
+
+    node: str
+    kind: str
+    actor: str
+    state: Literal["opening", "running", "ended", "failed", "cancelled"]
+    records_in: int = 0
+    records_out: int = 0
+    dead_letters: int = 0
+    in_flight: int = 0
+    retries: int = 0
+    seconds_busy: float = 0.0
+    seconds_waiting_for_input: float = 0.0
+    seconds_waiting_for_output: float = 0.0
+    waiting: str | None = None
+    inbox: ChannelStatistics | None = None
+    settled: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A consistent picture of a job, taken between two turns of its loop.
+
+    `read` counts the records that sources handed over (with what they rejected), `settled` those
+    that have arrived everywhere they should; `in_flight` is the difference. `seconds` is how long
+    the job has run.
+    """
+
+    id: str
+    name: str
+    state: JobState
+    timestamp: str
+    seconds: float
+    read: int
+    settled: int
+    dead_letters: int
+    nodes: tuple[NodeProgress, ...]
+
+    @property
+    def in_flight(self) -> int:
+        """Records that were read and have not yet arrived everywhere they should."""
+        return self.read - self.settled
+
+    @property
+    def bottleneck(self) -> str | None:
+        """The name of the actor that holds up the others, or None when none does."""
+        return _bottleneck(self.nodes)
+
+    def node(self, name: str) -> NodeProgress:
+        """The progress of one node. Raises KeyError when there is none of this name."""
+        for node in self.nodes:
+            if node.node == name:
+                return node
+        raise KeyError(f"no node {name!r}; there are {[node.node for node in self.nodes]}")
+
+    def as_dict(self) -> dict[str, object]:
+        """The same as plain data, ready for JSON."""
+        return {**asdict(self), "in_flight": self.in_flight, "bottleneck": self.bottleneck}
+
+
+def _bottleneck(nodes: tuple[NodeProgress, ...]) -> str | None:
+    """The actor that was busy longest: it waited neither for input nor for output.
+
+    In seconds, not as a share of its life: a source that ended at once was never idle.
+    """
+    best: tuple[float, str] | None = None
+    for node in nodes:
+        if node.seconds_busy <= 0 or node.records_in + node.records_out == 0:
+            continue
+        if best is None or node.seconds_busy > best[0]:
+            best = (node.seconds_busy, node.actor)
+    return best[1] if best else None

@@ -1,0 +1,67 @@
+"""How often and how patiently a call is repeated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from .nodes import is_count, is_seconds
+
+if TYPE_CHECKING:
+    import random
+
+__all__ = ["Retry", "WhenDown"]
+
+WhenDown = Literal["wait", "fail", "failed"]
+"""What happens when the retries are used up and the other side is still down: `wait` keeps the
+records and the back-pressure and tries on at `longest` intervals, `fail` fails the job, `failed`
+sends the records to the failed port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Bounded retries with exponential backoff and full jitter.
+
+    >>> Retry(attempts=3, first=0.1, longest=5.0).ceiling(4)
+    0.8
+
+    They are for a side that is broken or out of reach. One that says it is busy is waited for as
+    it asks, however long that takes, and nobody is to blame.
+
+    Parameters: `attempts`, calls in all (5); `first`, the ceiling of the first pause in seconds
+    (0.1), doubled for each further one; `longest`, the ceiling of any pause in seconds (10);
+    `when_down`, see `WhenDown`. Raises ValueError where a value makes no sense.
+    """
+
+    attempts: int = 5
+    first: float = 0.1
+    longest: float = 10.0
+    when_down: WhenDown = "wait"
+
+    def __post_init__(self) -> None:
+        if not is_count(self.attempts):
+            raise ValueError(f"attempts must be 1 or more, not {self.attempts!r}")
+        if not (
+            is_seconds(self.first)
+            and is_seconds(self.longest)
+            and 0 < self.first <= self.longest < math.inf
+        ):
+            raise ValueError(
+                "0 < first <= longest, in seconds, is asked for, "
+                f"not first={self.first!r}, longest={self.longest!r}"
+            )
+        if self.when_down not in ("wait", "fail", "failed"):
+            raise ValueError(
+                f"when_down is one of 'wait', 'fail', 'failed', not {self.when_down!r}"
+            )
+
+    def ceiling(self, attempt: int) -> float:
+        """The longest pause in seconds after the attempt of this number, counted from 1."""
+        return float(min(self.longest, self.first * 2.0 ** min(attempt - 1, 60)))
+
+    def pause(self, attempt: int, chance: random.Random) -> float:
+        """The pause in seconds after this attempt: anywhere up to the ceiling, so that many
+        clients of one server do not come back at the same moment.
+        """
+        return chance.uniform(0.0, self.ceiling(attempt))

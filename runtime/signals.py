@@ -1,0 +1,29 @@
+"""The signals that travel in the channels among the batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Barrier", "End", "Signal", "Watermark"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The promise that no record older than `at` (event time, seconds since 1970) will follow."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """What came before belongs to the checkpoint of this `epoch`; what follows does not."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing follows: the source has ended, or the job is drained."""
+
+
+Signal = Watermark | Barrier | End

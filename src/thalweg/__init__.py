@@ -1,0 +1,62 @@
+"""Thalweg: a streaming runtime for Python.
+
+A graph declared in a Python file becomes actors joined by bounded channels, which move batches of
+records in input order, with back-pressure and metrics. This module is the public face; operators
+are in `thalweg.operators`, the testing kit in `thalweg.testing`.
+"""
+
+from __future__ import annotations
+
+from .runtime.contracts import BatchFunction as BatchFunction
+from .runtime.contracts import Context as Context
+from .runtime.contracts import DeadLetter as DeadLetter
+from .runtime.contracts import KeyedState as KeyedState
+from .runtime.contracts import Operator as Operator
+from .runtime.contracts import Origin as Origin
+from .runtime.contracts import Outcome as Outcome
+from .runtime.contracts import Read as Read
+from .runtime.contracts import Rejected as Rejected
+from .runtime.contracts import Retry as Retry
+from .runtime.contracts import Sink as Sink
+from .runtime.contracts import Source as Source
+from .runtime.errors import BusyError as BusyError
+from .runtime.errors import DataError as DataError
+from .runtime.errors import GraphError as GraphError
+from .runtime.errors import JobCancelled as JobCancelled
+from .runtime.errors import JobFailed as JobFailed
+from .runtime.errors import MisconfiguredError as MisconfiguredError
+from .runtime.errors import MissingExtra as MissingExtra
+from .runtime.errors import SettingError as SettingError
+from .runtime.errors import ThalwegError as ThalwegError
+from .runtime.errors import UnavailableError as UnavailableError
+from .runtime.graph import Graph as Graph
+from .runtime.settings import setting as setting
+from .runtime.stream import Stream as Stream
+
+__all__ = [
+    "BatchFunction",
+    "BusyError",
+    "Context",
+    "DataError",
+    "DeadLetter",
+    "Graph",
+    "GraphError",
+    "JobCancelled",
+    "JobFailed",
+    "KeyedState",
+    "MisconfiguredError",
+    "MissingExtra",
+    "Operator",
+    "Origin",
+    "Outcome",
+    "Read",
+    "Rejected",
+    "Retry",
+    "SettingError",
+    "Sink",
+    "Source",
+    "Stream",
+    "ThalwegError",
+    "UnavailableError",
+    "setting",
+]

@@ -1,0 +1,136 @@
+"""Every bench runs, small, and says what it has to say; what it measures is not judged here."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).resolve().parents[2] / "bench"
+
+
+def run(tmp_path: Path, bench: str, *options: str) -> dict[str, Any]:
+    """What a bench writes as JSON when it is run with these options."""
+    written = tmp_path / "result.json"
+    done = subprocess.run(
+        [sys.executable, str(BENCH / bench), *options, "--json", str(written)],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    result: dict[str, Any] = json.loads(written.read_text())
+    for line in (result["title"], result["machine"], result["python"], result["date"]):
+        assert line in done.stdout
+    for figure in result["figures"]:
+        assert f"{figure['text']}: {figure['measured']}" in done.stdout
+    return result
+
+
+def texts(result: dict[str, Any]) -> list[str]:
+    """What the figures of a result say."""
+    return [figure["text"] for figure in result["figures"]]
+
+
+def names(result: dict[str, Any], table: int = 0) -> list[str]:
+    """The first column of a table."""
+    return [row[0] for row in result["tables"][table]["rows"]]
+
+
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Imports a module of `bench/`, which is no package, and forgets it again."""
+    monkeypatch.setattr(sys, "path", [str(BENCH), *sys.path])
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_records_compares_with_a_loop_and_with_queues(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "records.py", "--records=3000", "--single=300", "--rounds=2", "--peers=none"
+    )
+    assert names(result) == [
+        "bare loop", "thalweg", "asyncio.Queue by 64", "asyncio.Queue by 64, fused by hand",
+    ]  # fmt: skip
+    assert names(result, 1) == ["asyncio.Queue(16)", "thalweg"]
+    assert len(result["numbers"]["batched"]["thalweg"]["shares"]) == 2
+    assert texts(result)[0] == "share of the bare loop, at least 0.90"
+    assert texts(result)[-1] == "one record a batch, share of asyncio.Queue(16), at least 1"
+
+
+def test_latency_tells_median_and_tail(tmp_path: Path) -> None:
+    result = run(tmp_path, "latency.py", "--records=60", "--rounds=2", "--warm=5")
+    assert names(result)[:2] == ["thalweg", "asyncio.Queue"]
+    latency = result["numbers"]["microseconds"]["thalweg"]
+    assert 0 < latency["median"] <= latency["p99"] <= latency["worst"]
+    assert texts(result) == ["median under 100 µs", "p99 under 1 ms"]
+
+
+def test_memory_fills_its_channels_and_looks_at_them(tmp_path: Path) -> None:
+    result = run(tmp_path, "memory.py", "--seconds=120", "--rate=1000")
+    assert names(result), "no channel was seen"
+    assert len(result["numbers"]["resident MiB by second"]) == 120
+    bounds, flat = result["figures"]
+    assert bounds["reached"], bounds
+    assert flat["measured"].endswith(" s"), "the channels never filled"
+
+
+def test_start_looks_at_what_is_loaded(tmp_path: Path) -> None:
+    result = run(tmp_path, "start.py", "--rounds=1")
+    assert names(result)[0] == "bare interpreter"
+    loaded = [figure for figure in result["figures"] if "loads none of" in figure["text"]]
+    assert len(loaded) == 2
+    assert all(figure["reached"] for figure in loaded), loaded
+
+
+def test_scoring_compares_with_a_loop(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "scoring.py", "--records=1280", "--rounds=1", "--delays", "0", "--peers=none"
+    )
+    assert {"bare loop", "thalweg"} <= set(names(result))
+    assert any("share of the bare loop, at least 0.85" in text for text in texts(result))
+
+
+@pytest.mark.parametrize(("check", "status"), [(True, 1), (False, 0)])
+def test_a_missed_figure_is_an_error_only_when_asked(
+    check: bool,
+    status: int,
+    benches: Callable[[str], Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = benches("measure").Report("a title")
+    report.figure("fast enough", "3 s", reached=True)
+    assert report.finish(argparse.Namespace(json=None, check=check)) == 0
+    report.figure("small enough", "2 MiB", reached=False)
+    assert report.finish(argparse.Namespace(json=None, check=check)) == status
+    assert "MISSED   small enough: 2 MiB" in capsys.readouterr().out
+
+
+def test_rounds_alternate_their_order(benches: Callable[[str], Any]) -> None:
+    order: list[str] = []
+
+    def contender(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    measured = benches("measure").interleaved(
+        {"a": lambda: contender("a"), "b": lambda: contender("b")}, 2, "test"
+    )
+    assert order == ["a", "b", "b", "a"]
+    assert measured == {"a": [1.0, 4.0], "b": [2.0, 3.0]}
+
+
+def test_a_peer_that_dies_is_named(benches: Callable[[str], Any]) -> None:
+    environments = benches("environments")
+    with pytest.raises(environments.PeerMissing, match=r"^nobody failed: .*No module named"):
+        environments.Worker("nobody", sys.executable, "no_such_peer", [])

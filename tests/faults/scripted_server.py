@@ -1,0 +1,170 @@
+"""A model server on a real socket that does what a test tells it to, over both protocols.
+
+Its model takes rows of three numbers and answers each row with itself, as `same`: a score that
+came to the wrong record shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+__all__ = ["FIELDS", "PROTOCOLS", "Asked", "Reply", "ScriptedServer", "echo"]
+
+FIELDS = {"n": "N", "x": "X", "y": "Y"}
+PROTOCOLS = ("wml", "oip")
+
+_PREDICTIONS = "/ml/v4/deployments/same/predictions"
+_MODEL = "/v2/models/same"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One request for scores: the rows, the bytes they came in, and when they came."""
+
+    protocol: str
+    rows: list[list[Any]]
+    body: bytes
+    at: float
+    request: web.Request
+
+    @property
+    def numbers(self) -> list[Any]:
+        """The `n` of each record that was sent."""
+        return [row[0] for row in self.rows]
+
+    def answer(
+        self, rows: Sequence[Sequence[Any]] | None = None, *, version: str | None = None
+    ) -> web.Response:
+        """The right answer, or one with these rows."""
+        rows = self.rows if rows is None else rows
+        if self.protocol == "wml":
+            said: dict[str, Any] = {
+                "predictions": [{"fields": ["same"], "values": [[row] for row in rows]}]
+            }
+        else:
+            tensor = {"name": "same", "datatype": "FP64", "shape": [len(rows), 3], "data": rows}
+            said = {"model_name": "same", "outputs": [tensor]}
+            if version is not None:
+                said["model_version"] = version
+        return web.Response(body=orjson.dumps(said), content_type="application/json")
+
+    def refuse(
+        self, status: int, message: str, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        """An error in the words of the protocol."""
+        said: dict[str, Any] = {"error": message}
+        if self.protocol == "wml":
+            said = {"trace": "", "errors": [{"code": "x", "message": message}]}
+        return web.Response(
+            status=status,
+            body=orjson.dumps(said),
+            content_type="application/json",
+            headers=headers,
+        )
+
+    def send_raw(self, data: bytes = b"", *, reset: bool = False) -> web.Response:
+        """Write these bytes as they are and end the connection, with a reset if so asked."""
+        transport = self.request.transport
+        assert transport is not None
+        transport.write(data)
+        if reset:
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.abort()
+        else:
+            transport.close()
+        return web.Response()
+
+
+Reply = Callable[[Asked], Awaitable[web.StreamResponse]]
+
+
+async def echo(asked: Asked) -> web.StreamResponse:
+    """What the server does unless it is told otherwise."""
+    return asked.answer()
+
+
+@dataclass(eq=False)
+class ScriptedServer:
+    """Answers as `reply` says and keeps what it was `asked`. Refuses connections until `listen`."""
+
+    reply: Reply = echo
+    asked: list[Asked] = field(default_factory=list[Asked])
+    metadata: list[web.Response] = field(default_factory=list[web.Response])
+    """What the first questions for the model's metadata get instead of it."""
+
+    def __post_init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        app = web.Application()
+        app.router.add_post(_PREDICTIONS, self._wml)
+        app.router.add_get(_MODEL, self._metadata)
+        app.router.add_post(_MODEL + "/infer", self._oip)
+        # Handlers go on when the client has gone, as those of a real server do.
+        self._runner = web.AppRunner(app, handler_cancellation=False, shutdown_timeout=0.1)
+
+    async def listen(self) -> None:
+        """Accept connections from now on."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
+
+    async def close(self) -> None:
+        """Stop."""
+        async with asyncio.timeout(10):
+            await self._runner.cleanup()
+        self._socket.close()
+
+    def endpoint(self, protocol: str) -> str:
+        """The model over this protocol, as a setting says it."""
+        if protocol == "wml":
+            return f"wml+{self.url}{_PREDICTIONS}?version=2020-09-01"
+        return f"oip+{self.url}{_MODEL}"
+
+    def address(self, protocol: str) -> str:
+        """How an error names the request for scores."""
+        if protocol == "wml":
+            return f"{self.url}{_PREDICTIONS}?version=2020-09-01"
+        return f"{self.url}{_MODEL}/infer"
+
+    def tries_of(self, number: int) -> int:
+        """How many requests held this record."""
+        return sum(number in asked.numbers for asked in self.asked)
+
+    async def _metadata(self, _: web.Request) -> web.Response:
+        if self.metadata:
+            return self.metadata.pop(0)
+        inputs = [{"name": "row", "datatype": "FP64", "shape": [-1, 3]}]
+        outputs = [{"name": "same", "datatype": "FP64", "shape": [-1, 3]}]
+        said = {"name": "same", "versions": ["1"], "inputs": inputs, "outputs": outputs}
+        return web.Response(body=orjson.dumps(said), content_type="application/json")
+
+    async def _wml(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        (part,) = orjson.loads(body)["input_data"]
+        assert part["fields"] == list(FIELDS.values())
+        return await self._answer("wml", part["values"], body, request)
+
+    async def _oip(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        (tensor,) = orjson.loads(body)["inputs"]
+        data, (count, width) = tensor["data"], tensor["shape"]
+        assert (tensor["name"], width, len(data)) == ("row", len(FIELDS), count * width)
+        rows = [data[start : start + width] for start in range(0, len(data), width)]
+        return await self._answer("oip", rows, body, request)
+
+    async def _answer(
+        self, protocol: str, rows: list[list[Any]], body: bytes, request: web.Request
+    ) -> web.StreamResponse:
+        now = asyncio.get_running_loop().time()
+        asked = Asked(protocol, rows, body, now, request)
+        self.asked.append(asked)
+        return await self.reply(asked)

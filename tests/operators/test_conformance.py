@@ -1,0 +1,196 @@
+"""The conformance suites, over every source, sink and function that ships."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from math import isclose
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thalweg import Context
+from thalweg.deploy.serve import serving
+from thalweg.operators import endpoints, score, sinks, sources
+from thalweg.operators.endpoints import Endpoint
+from thalweg.operators.sources import Push
+from thalweg.testing import (
+    FUNCTION_CHECKS,
+    SINK_CHECKS,
+    SOURCE_CHECKS,
+    CollectingSink,
+    FunctionCase,
+    SinkCase,
+    SourceCase,
+    run_virtual,
+    scripted,
+)
+
+Check = Callable[[Any], Awaitable[None]]
+Flower = Mapping[str, object]
+
+MODEL = Path(__file__).parents[2] / "graphs" / "models" / "iris.onnx"
+FIELDS = {
+    "sepal_length": "Sepal.Length",
+    "sepal_width": "Sepal.Width",
+    "petal_length": "Petal.Length",
+    "petal_width": "Petal.Width",
+}
+ROWS = [(5.1, 3.5, 1.4, 0.2), (7.0, 3.2, 4.7, 1.4), (6.3, 3.3, 6.0, 2.5), (5.8, 2.7, 5.1, 1.9)]
+
+
+def name_of(value: object) -> str:
+    return str(getattr(value, "__name__", value))
+
+
+class Fed(Push[int]):
+    """A push source that is fed as soon as it opens."""
+
+    async def open(self, context: Context, position: int | None = None) -> None:
+        await super().open(context, position)
+        await self.push(list(range(30)))
+        await self.end()
+
+
+async def thirty() -> AsyncIterator[int]:
+    for number in range(30):
+        await asyncio.sleep(0.01 * (number % 3))
+        yield number
+
+
+SOURCES: dict[str, SourceCase[Any]] = {
+    "records": SourceCase(lambda: sources.records(range(30)), range(30)),
+    "records_from_a_callable": SourceCase(
+        lambda: sources.records(lambda: iter(range(30))), range(30)
+    ),
+    "generate": SourceCase(lambda: sources.generate(thirty), range(30)),
+    "push": SourceCase(lambda: Fed(capacity=100), range(30)),
+    "scripted": SourceCase(lambda: scripted(*range(30)), range(30)),
+}
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_source_keeps_the_contract(source: str, check: Check) -> None:
+    run_virtual(lambda: check(SOURCES[source]))
+
+
+@pytest.mark.parametrize("repeat", [1, 3])
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_csv_records_keep_the_contract(check: Check, repeat: int, tmp_path: Path) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text("name,value\r\n" + "".join(f'"n,{n}",{n}\r\n' for n in range(10)) + "bad,x\r\n")
+    rows = [{"name": f"n,{n}", "value": n} for n in range(10)] * repeat
+    case = SourceCase(
+        lambda: sources.csv_records(path, columns={"name": str, "value": int}, repeat=repeat),
+        rows,
+        rejected=repeat,
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=name_of)
+def test_ndjson_keeps_the_contract(check: Check, tmp_path: Path) -> None:
+    path = tmp_path / "out.ndjson"
+    case = SinkCase(
+        lambda: sinks.ndjson(path),
+        [{"n": number} for number in range(30)],
+        lambda: [json.loads(line) for line in path.read_text().splitlines()],
+        bad=[{"n": 2**70}],
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["plain", "async"])
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=name_of)
+def test_each_keeps_the_contract(check: Check, waits: bool) -> None:
+    seen: list[object] = []
+
+    def take(number: object) -> None:
+        if number == "bad":
+            raise ValueError("bad")
+        seen.append(number)
+
+    async def take_later(number: object) -> None:
+        await asyncio.sleep(0.01)
+        take(number)
+
+    case = SinkCase[object](
+        lambda: sinks.each(take_later if waits else take),
+        range(30),
+        lambda: seen,
+        bad=["bad"],
+        again="appends",
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("kit", [False, True], ids=["collect", "CollectingSink"])
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=name_of)
+def test_sinks_that_collect_keep_the_contract(check: Check, kit: bool) -> None:
+    seen: list[int] = []
+    collecting: CollectingSink[int] = CollectingSink()
+    case = SinkCase[int](
+        lambda: collecting if kit else sinks.collect(seen),
+        range(30),
+        lambda: collecting.records if kit else seen,
+        again="appends",
+    )
+    run_virtual(lambda: check(case))
+
+
+def species(rows: list[dict[str, Any]]) -> list[str]:
+    return ["setosa" if row["Petal.Length"] < 2.5 else "other" for row in rows]
+
+
+def close(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Equal but for the last digits of a probability, which a batch of one row may change."""
+    pairs = zip(one.get("probability", ()), other.get("probability", ()), strict=True)
+    return one["prediction"] == other["prediction"] and all(
+        isclose(left, right, abs_tol=1e-5) for left, right in pairs
+    )
+
+
+async def _check_score(check: Check, kind: str) -> None:
+    async with AsyncExitStack() as stack:
+        endpoint: str | Endpoint
+        if kind == "function":
+            endpoint = endpoints.function(species)
+        elif kind == "onnx":
+            endpoint = f"onnx:{MODEL}"
+        else:
+            server = await stack.enter_async_context(serving(str(MODEL)))
+            endpoint = server.wml if kind == "wml" else server.oip
+        flowers: list[Flower] = [
+            {"n": n, **dict(zip(FIELDS, row, strict=True))}
+            for n, row in zip(range(12), itertools.cycle(ROWS), strict=False)
+        ]
+        make = lambda: score(endpoint, fields=FIELDS, max_in_flight=4)  # noqa: E731
+        expected = await _scored(make, flowers)
+        case = FunctionCase(
+            make,
+            flowers,
+            expected,
+            bad=[{"n": 0}, {**flowers[0], "petal_width": float("nan")}],
+            same=close,
+        )
+        await check(case)
+
+
+async def _scored(make: Callable[[], Any], flowers: list[Flower]) -> list[dict[str, Any]]:
+    from thalweg.testing import feed
+
+    fed = await feed(make(), flowers)
+    assert [record["n"] for record in fed.records] == list(range(12))
+    return list(fed.records)
+
+
+@pytest.mark.parametrize("kind", ["function", "onnx", "wml", "oip"])
+@pytest.mark.parametrize("check", FUNCTION_CHECKS, ids=name_of)
+def test_score_keeps_the_contract(check: Check, kind: str) -> None:
+    # Real time: sockets and threads are at work.
+    asyncio.run(_check_score(check, kind))
