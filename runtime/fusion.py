@@ -62,8 +62,12 @@ def source_of(kinds: Sequence[str], *, exact: bool) -> str:
     """The text of the loop for functions of these kinds: `map`, `filter`, and `each` at the end."""
     tracked = exact and "filter" in kinds
     drops = [f"d{number}" for number, kind in enumerate(kinds) if kind == "filter"]
+    # The functions are arguments, so that they are looked up at once; there is one variable, so
+    # that what a function made is let go as soon as the next one has made something of it. When
+    # one raises, the variable still holds what it was given.
+    functions = "".join(f", f{number}=f{number}" for number in range(len(kinds)))
     head = [
-        "def run(records):",
+        f"def run(records{functions}):",
         "    out = []",
         "    append = out.append",
         "    bad = None",
@@ -73,26 +77,24 @@ def source_of(kinds: Sequence[str], *, exact: bool) -> str:
         f"    source = {'enumerate' if tracked else 'iter'}(records)",
         "    while True:",
         "        try:",
-        f"            for {'i, r0' if tracked else 'r0'} in source:",
+        f"            for {'i, record' if tracked else 'record'} in source:",
     ]
     loop: list[str] = []
-    raised: list[tuple[int, int, int]] = []
-    held = 0
+    raised: list[tuple[int, int]] = []
     for number, kind in enumerate(kinds):
-        raised.append((len(head) + len(loop) + 1, number, held))
+        raised.append((len(head) + len(loop) + 1, number))
         if kind == "map":
-            held += 1
-            loop.append(f"                r{held} = f{number}(r{held - 1})")
+            loop.append(f"                record = f{number}(record)")
         elif kind == "each":
-            loop.append(f"                f{number}(r{held})")
+            loop.append(f"                f{number}(record)")
         else:
             loop += [
-                f"                if not f{number}(r{held}):",
+                f"                if not f{number}(record):",
                 f"                    d{number} += 1",
                 "                    continue",
             ]
     if kinds[-1] != "each":
-        loop.append(f"                append(r{held})")
+        loop.append("                append(record)")
     if tracked:
         loop.append("                place(i)")
     tail = [
@@ -104,10 +106,10 @@ def source_of(kinds: Sequence[str], *, exact: bool) -> str:
         "            line = error.__traceback__.tb_lineno",
         *([] if tracked else ["            i = len(records) - length_hint(source) - 1"]),
     ]
-    for line, number, variable in raised:
+    for line, number in raised:
         tail += [
             f"            if line == {line}:",
-            f"                bad.append(Bad(s{number}, i, r{variable}, error))",
+            f"                bad.append(Bad(s{number}, i, record, error))",
         ]
     dropped = "(" + "".join(f"{drop}, " for drop in drops) + ")"
     tail.append(f"    return out, places, bad, {dropped}")

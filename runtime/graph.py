@@ -36,7 +36,7 @@ class Graph:
     [0, 2, 4]
 
     Parameters: `max_batch_size`, the records that a source is asked for at a time and the limit
-    of every batch that is not cut by `batch` (512); `channel_batches` (64), `channel_records`
+    of every batch that is not cut by `batch` (1024); `channel_batches` (64), `channel_records`
     (8,192) and `channel_bytes` (64 MiB, estimated), the bounds of each channel; `fuse=False` gives
     each function an actor of its own, to see what each one costs.
     """
@@ -45,7 +45,7 @@ class Graph:
         self,
         name: str,
         *,
-        max_batch_size: int = 512,
+        max_batch_size: int = 1024,
         channel_batches: int = 64,
         channel_records: int = 8192,
         channel_bytes: int = 64 * 1024 * 1024,

@@ -29,7 +29,7 @@ __all__ = ["Actor", "Surroundings"]
 TURN = 0.005
 """Seconds an actor may work before it lets the others run."""
 
-TURN_RECORDS = 512
+TURN_RECORDS = 1024
 """Records an actor may pass on before it lets the others run: what it made is then still in the
 processor's cache when the next actor reads it."""
 

@@ -40,7 +40,7 @@ from thalweg import Graph
 from thalweg.operators import sinks, sources
 import asyncio
 async def hold(n):
-    while n >= 600 and not os.path.exists("go"):
+    while n >= 1500 and not os.path.exists("go"):
         await asyncio.sleep(0.01)
 graph = Graph("stuck", channel_batches=2)
 numbers = graph.read("numbers", sources.records(itertools.count))
@@ -172,7 +172,7 @@ def test_sigterm_in_mid_stream_loses_nothing(launch: Launch, tmp_path: Path) -> 
 def test_a_second_signal_cancels_and_counts(launch: Launch) -> None:
     running = launch(STUCK, "--http", ":0")
     url = running.url()
-    ask_until(url + "/progress", lambda text: settled(text) == 512)
+    ask_until(url + "/progress", lambda text: settled(text) == 1024)
     running.signal(signal.SIGINT)
     running.line("SIGINT: draining")
     ask_until(url + "/readyz", lambda text: text == "draining\n")
@@ -188,24 +188,24 @@ def test_a_second_signal_cancels_and_counts(launch: Launch) -> None:
     assert sum(int(count.replace(",", "")) for _, count in unprocessed) == int(
         left[1].replace(",", "")
     )
-    assert "  settled      numbers: through record 511" in said
+    assert "  settled      numbers: through record 1023" in said
 
 
 def test_a_drain_that_takes_too_long_is_cancelled(launch: Launch) -> None:
     running = launch(STUCK, "--http", ":0", "--drain-timeout", "0.1")
-    ask_until(running.url() + "/progress", lambda text: settled(text) == 512)
+    ask_until(running.url() + "/progress", lambda text: settled(text) == 1024)
     running.signal(signal.SIGTERM)
     status, said = running.end()
     assert status == 3, said
     assert "SIGTERM: draining, for 0.1 s at most" in said
     assert "  unprocessed  held: " in said
-    assert "  settled      numbers: through record 511" in said
+    assert "  settled      numbers: through record 1023" in said
 
 
 def test_a_scrape_while_draining_gets_a_whole_answer(launch: Launch, tmp_path: Path) -> None:
     running = launch(STUCK, "--http", ":0")
     url = running.url()
-    ask_until(url + "/progress", lambda text: settled(text) == 512)
+    ask_until(url + "/progress", lambda text: settled(text) == 1024)
     assert ask(url + "/readyz") == (200, "running\n")
     running.signal(signal.SIGTERM)
     ask_until(url + "/readyz", lambda text: text == "draining\n")

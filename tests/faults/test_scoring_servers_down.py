@@ -21,7 +21,7 @@ from .model_process import ModelProcess, versioned
 from .scoring import CHANNEL, QUICK, Record, Scoring, expected, record, until, within_bounds
 from .scripted_server import FIELDS, Asked, ScriptedServer
 
-READ_AHEAD = 16 * 16 + 3 * CHANNEL + 4 * 16 + 512
+READ_AHEAD = 16 * 16 + 3 * CHANNEL + 4 * 16 + 1024
 """The most that is read while nothing is scored: four times four batches of 16, two full channels
 and what a regrouper has taken from one, a batch in the hands of each actor, and one read."""
 

@@ -88,3 +88,27 @@ async def test_what_cannot_be_iterated_is_refused() -> None:
     with pytest.raises(ValueError, match="rate is in records a second"):
         sources.records([], rate=-1)
     assert sources.records([1], rate=3).rate == 3
+
+
+async def test_a_list_is_cut_and_grows(context: Context) -> None:
+    numbers = [0, 1, 2]
+    source = sources.records(numbers)
+    await source.open(context)
+    assert await source.read(2) == [0, 1]
+    numbers.append(3)
+    assert await source.read(9) == [2, 3]
+    assert await source.read(9) is None
+
+
+async def test_a_list_goes_on_from_a_position(context: Context) -> None:
+    source = sources.records([0, 1, 2, 3])
+    await source.open(context, 1)
+    assert await source.read(9) == [2, 3]
+
+
+async def test_a_kind_of_list_of_its_own_is_asked_for_its_records(context: Context) -> None:
+    class Doubled(list[int]):
+        def __iter__(self) -> Iterator[int]:
+            return iter([2 * one for one in super().__iter__()])
+
+    assert await read_all(sources.records(Doubled([1, 2, 3])), context, 2) == [[2, 4], [6]]
