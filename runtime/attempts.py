@@ -103,15 +103,29 @@ class Attempts:
         self._late.add(task)
         task.cancel()
 
-    async def run(self, records: Records) -> Answer:
-        """Call until it is known what became of every record."""
-        answer = await self._settle(records, 0, self._retry.attempts)
-        if len(answer.rejected) == len(records):
+    async def run(self, records: Records, task: asyncio.Task[None] | None = None) -> Answer:
+        """Call until it is known what became of every record, in `task`: the one that runs."""
+        since = self._passed
+        try:
+            answer = await self._once(records, 1, task)
+        except Exception as error:
+            first = error, since
+            answer = await self._settle(records, 0, self._retry.attempts, first)
+        if answer.rejected and len(answer.rejected) == len(records):
             await self._blame_the_data(answer)
         return answer
 
-    async def _settle(self, records: Records, tried: int, patience: int) -> Answer:
-        """Repeat the call as long as it makes sense; halve the batch if it may be the data."""
+    async def _settle(
+        self,
+        records: Records,
+        tried: int,
+        patience: int,
+        first: tuple[Exception, int] | None = None,
+    ) -> Answer:
+        """Repeat the call as long as it makes sense; halve the batch if it may be the data.
+
+        `first` is what came of the first try, if that was made, and what had passed before it.
+        """
         attempts = 0
         busy = 0
         proven = False
@@ -121,6 +135,10 @@ class Attempts:
             since = self._passed
             reason: Exception
             try:
+                if first is not None:
+                    error, since = first
+                    first = None
+                    raise error
                 return await self._once(records, tried + attempts)
             except (MisconfiguredError, RuntimeFault):
                 raise
@@ -158,10 +176,13 @@ class Attempts:
             self._counts.waiting = f"try {attempts + 1} after: {reason}"
             await asyncio.sleep(pause)
 
-    async def _once(self, records: Records, tried: int) -> Answer:
+    async def _once(
+        self, records: Records, tried: int, task: asyncio.Task[None] | None = None
+    ) -> Answer:
         """One call, limited in time, its answer checked against the number of records."""
-        task = asyncio.current_task()
-        assert task is not None
+        if task is None:
+            task = asyncio.current_task()
+            assert task is not None
         watch = self._watch
         if watch is None:
             loop = asyncio.get_running_loop()
@@ -179,9 +200,17 @@ class Attempts:
             raise UnavailableError(str(error) or "a timeout inside the call") from error
         finally:
             watch.stop(task)
-            if task in self._late:
+            if self._late and task in self._late:
                 self._late.discard(task)
                 task.uncancel()
+        kind = type(result)
+        if kind is list and self._good:
+            whole = cast("Records", result)
+            if len(whole) == len(records):
+                # What nearly every call comes to, without a look at what may be wrong with it.
+                self._passed += 1
+                self._counts.waiting = None
+                return Answer(whole, {})
         outputs, rejected = checked(result, len(records), self._one_to_one)
         if len(rejected) < len(records):
             self._passed += 1

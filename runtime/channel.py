@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from .batch import Batch, Records, size_of
@@ -66,6 +67,9 @@ class Channel:
     bound passes alone. Bytes are estimated from a sample of the records: of the first batch, of
     the second, the fourth and so on, and of each 256th after that. A sender that waits is let go
     when half of the channel is free, so that both sides run in long turns.
+
+    `at_once` is what a receiver that has nothing to do may be offered a batch with, in the turn of
+    the sender: it returns whether the batch is done with, and need not be held.
     """
 
     __slots__ = (
@@ -81,6 +85,7 @@ class Channel:
         "_signals",
         "_taken",
         "_woken",
+        "at_once",
         "max_batches",
         "max_bytes",
         "max_records",
@@ -100,6 +105,7 @@ class Channel:
         self.max_batches = max_batches
         self.max_records = max_records
         self.max_bytes = max_bytes
+        self.at_once: Callable[[Batch], bool] | None = None
         self._items: Items = deque()
         self._records = 0
         self._bytes_each = 0
@@ -125,10 +131,14 @@ class Channel:
             return False
         batch.seq = sent
         self._sent = sent + 1
+        receiver = self._receiver
+        if receiver is not None:
+            if self.at_once is not None and not receiver.done() and self.at_once(batch):
+                self._taken += 1
+                return True
+            self._wake_receiver()
         self._records = held
         items.append(batch)
-        if self._receiver is not None:
-            self._wake_receiver()
         return True
 
     def offer_all(self, batches: deque[Batch], records: int) -> bool:

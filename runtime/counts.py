@@ -71,8 +71,16 @@ class Latency:
         self.low = self.high = 0.0
         self.sum = 0.0
 
-    def observe(self, seconds: float, records: int) -> None:
+    def note(self, seconds: float, records: int) -> None:
         """`records` records arrived together, `seconds` after the first of them was read."""
+        if self.low < seconds <= self.high:
+            self.here += records
+            self.sum += seconds * records
+        else:
+            self.observe(seconds, records)
+
+    def observe(self, seconds: float, records: int) -> None:
+        """As `note`, where the bucket is another one."""
         self._buckets[self._at] += self.here
         self._at = at = bisect_left(LATENCY_BUCKETS, seconds)
         self.low = LATENCY_BUCKETS[at - 1] if at else -1.0

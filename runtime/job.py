@@ -102,7 +102,9 @@ class Job:
             self._unregister = export(self, self._metrics)
         for actor in self.actors:
             task = self._loop.create_task(
-                actor.run(self._go), name=f"thalweg:{self.name}/{actor.name}"
+                actor.run(self._go),
+                name=f"thalweg:{self.name}/{actor.name}",
+                context=actor.variables,
             )
             self._tasks[task] = actor
             self._left += 1

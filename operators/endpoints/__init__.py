@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from .endpoint import Answer as Answer
 from .endpoint import Endpoint as Endpoint
+from .endpoint import UnwritableError as UnwritableError
 from .function import function as function
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
 from .wml import wml as wml
 
-__all__ = ["Answer", "Endpoint", "function", "oip", "onnx", "parse_endpoint", "wml"]
+__all__ = [
+    "Answer",
+    "Endpoint",
+    "UnwritableError",
+    "function",
+    "oip",
+    "onnx",
+    "parse_endpoint",
+    "wml",
+]

@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...runtime.contracts import Context
+from ...runtime.contracts import Context, DataError
 
-__all__ = ["Answer", "Endpoint"]
+__all__ = ["Answer", "Endpoint", "UnwritableError"]
 
 
-@dataclass(frozen=True, slots=True)
+class UnwritableError(DataError):
+    """Rows hold a value that the protocol has no form for: it is looked for, and not sent."""
+
+
+@dataclass(slots=True)
 class Answer:
     """What a model answered: one row of `rows` for each row that it was sent, in their order.
 
@@ -45,6 +49,11 @@ class Endpoint(ABC):
     """
 
     max_in_flight: int = 8
+
+    checks_values: bool = False
+    """Whether `predict` raises `UnwritableError` where a value is no text, number, boolean or None.
+    Then `score` looks at numbers as a whole first, which is cheaper, and closely only after that.
+    """
 
     async def open(self, context: Context) -> None:
         """Get ready for calls. A server that is not up yet is no error here: `predict` tells."""

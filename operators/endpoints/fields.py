@@ -18,7 +18,6 @@ __all__ = ["Field", "FieldMap"]
 Row = tuple[object, ...]
 
 _MOST = 2**63
-_FLOATS = frozenset((float,))
 _NUMBERS = frozenset((float, int, bool))
 _TEXTS = frozenset((str,))
 
@@ -88,13 +87,17 @@ class FieldMap:
         self._pick = itemgetter(*chosen)
 
     def rows(
-        self, records: Sequence[Mapping[str, object]]
+        self, records: Sequence[Mapping[str, object]], *, closely: bool = True
     ) -> tuple[list[Row], dict[int, Exception]]:
-        """One row for each good record, and why each other one, by its index, cannot travel."""
+        """One row for each good record, and why each other one, by its index, cannot travel.
+
+        Not `closely`, what adds up to a finite float passes: whoever writes it has to refuse what
+        is no number.
+        """
         try:
             picked = map(self._pick, records)
             rows: list[Row] = list(zip(picked)) if len(self.names) == 1 else list(picked)
-            if _finite(rows) or _sound(rows):
+            if (not closely and _adds_up(rows)) or _sound(rows):
                 return rows, {}
         except Exception:
             pass  # a record may raise anything: told one by one
@@ -131,11 +134,14 @@ class FieldMap:
         return tuple(row)
 
 
-def _finite(rows: Sequence[Row]) -> bool:
-    """Whether all values are floats that may travel: the common case, told by two passes."""
-    if not set(map(type, chain.from_iterable(rows))) <= _FLOATS:
-        return False
-    return isfinite(sum(cast("Iterable[float]", chain.from_iterable(rows))))
+def _adds_up(rows: Sequence[Row]) -> bool:
+    """Whether the sum of all values is a finite float: told in a third of the time of `_sound`.
+
+    No text, None, NaN, infinity, complex or Decimal passes, nor an integer that no float holds;
+    a Fraction does, or integers beyond 64 bits that cancel out.
+    """
+    total = sum(cast("Iterable[float]", chain.from_iterable(rows)))
+    return type(total) is float and isfinite(total) and abs(total) < _MOST
 
 
 def _sound(rows: Sequence[Row]) -> bool:
@@ -144,11 +150,13 @@ def _sound(rows: Sequence[Row]) -> bool:
     A NaN or an infinity spoils the sum of its column, and a long integer that of its magnitudes.
     """
     for column in zip(*rows, strict=True):
-        kinds = set(map(type, column))
-        if kinds <= _FLOATS:
+        types = list(map(type, column))
+        if types.count(float) == len(types):
             if not isfinite(sum(cast("tuple[float, ...]", column))):
                 return False
-        elif kinds <= _NUMBERS:
+            continue
+        kinds = set(types)
+        if kinds <= _NUMBERS:
             # Not the sum: long integers cancel out.
             if not sum(map(abs, cast("tuple[float, ...]", column))) < _MOST:
                 return False

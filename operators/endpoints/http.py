@@ -15,6 +15,7 @@ from ...runtime.contracts import (
     MissingExtra,
     UnavailableError,
 )
+from .endpoint import UnwritableError
 from .refusals import reason, refusal, shortened
 
 if TYPE_CHECKING:
@@ -101,14 +102,17 @@ class HttpJson:
         if session is None:
             raise RuntimeError("an endpoint is opened before it is called")
         data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
+        asked = session.request(method, self._parsed(url), data=data, allow_redirects=False)
+        del data, body
         try:
-            response = await session.request(
-                method, self._parsed(url), data=data, allow_redirects=False
-            )
+            response = await asked
             try:
                 if not 200 <= response.status < 300:
                     raise self._refused(method, url, response, await self._some(response))
-                answer = await self._read(method, url, response)
+                if _is_plain(response, self._max_answer_bytes):
+                    answer = await response.read()
+                else:
+                    answer = await self._read(method, url, response)
             except BaseException:
                 # Read to the end it has gone back to the pool; else this closes the connection.
                 response.release()
@@ -145,8 +149,6 @@ class HttpJson:
     async def _read(self, method: str, url: str, response: ClientResponse) -> bytes:
         limit = self._max_answer_bytes
         length = response.content_length
-        if length is not None and length <= limit and "Content-Encoding" not in response.headers:
-            return await response.read()
         body = bytearray()
         if length is None or length <= limit:
             async for chunk in response.content.iter_any():
@@ -183,12 +185,18 @@ class HttpJson:
         return text.replace(self._token, "[token]") if self._token else text
 
 
+def _is_plain(response: ClientResponse, limit: int) -> bool:
+    """Whether the answer says that it is within the limit, and will not grow when unpacked."""
+    length = response.content_length
+    return length is not None and length <= limit and "Content-Encoding" not in response.headers
+
+
 def encoded(request: object) -> bytes:
-    """The request as JSON; DataError for a value that JSON cannot carry."""
+    """The request as JSON; UnwritableError for a value that JSON cannot carry."""
     try:
-        return orjson.dumps(request)
+        return orjson.dumps(request, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError as error:
-        raise DataError(f"the rows cannot be written as JSON: {error}") from error
+        raise UnwritableError(f"the rows cannot be written as JSON: {error}") from error
 
 
 def checked_url(url: str, *, example: str, token_from: str | None) -> SplitResult:

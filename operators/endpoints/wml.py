@@ -17,6 +17,8 @@ _EXAMPLE = "https://HOST/ml/v4/deployments/NAME/predictions?version=2020-09-01"
 class Wml(Endpoint):
     """See `wml`."""
 
+    checks_values = True
+
     def __init__(self, url: str, *, token_from: str | None, max_answer_bytes: int) -> None:
         parts = checked_url(url, example=_EXAMPLE, token_from=token_from)
         if not parts.path.rstrip("/").endswith("/predictions"):
@@ -39,12 +41,16 @@ class Wml(Endpoint):
         await self._http.open(self.max_in_flight)
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
-        body = encoded({"input_data": [{"fields": fields, "values": rows}]})
-        answer = await self._http.request("POST", self._url, body)
+        asked = self._http.request(
+            "POST", self._url, encoded({"input_data": [{"fields": fields, "values": rows}]})
+        )
+        del rows
+        answer = await asked
         try:
             (prediction,) = answer["predictions"]
             names, values = prediction["fields"], prediction["values"]
-            if set(map(type, names)) != {str} or set(map(type, values)) != {list}:
+            # Not a set of the types: this is done for every row of every answer.
+            if list(map(type, values)).count(list) != len(values) or set(map(type, names)) != {str}:
                 raise TypeError
         except (KeyError, TypeError, ValueError):
             raise self._http.garbage(

@@ -8,7 +8,7 @@ from math import inf
 from typing import Generic, TypeVar, cast, overload
 
 from ...runtime.contracts import BatchFunction, Context, Outcome, Retry, UnavailableError
-from ..endpoints.endpoint import Answer, Endpoint
+from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
 from ..endpoints.fields import Field, FieldMap
 from ..endpoints.parse import parse_endpoint
 from .merging import Merge, merging
@@ -86,18 +86,29 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         self.endpoint.max_in_flight = self.max_in_flight
         await self.endpoint.open(context)
 
-    async def call(self, records: Sequence[R]) -> Sequence[S] | Outcome[S]:
-        rows, rejected = self._map.rows(records)
+    async def call(
+        self, records: Sequence[R], *, closely: bool = False
+    ) -> Sequence[S] | Outcome[S]:
+        given, closely = records, closely or not self.endpoint.checks_values
+        rows, rejected = self._map.rows(records, closely=closely)
         good: Sequence[int] = range(len(records))
         if rejected:
             if not rows:
                 return Outcome([], rejected)
             good = [index for index in good if index not in rejected]
             records = [records[index] for index in good]
-        answer = await self.endpoint.predict(self._map.names, rows)
-        if len(answer.rows) != len(rows):
+        count = len(rows)
+        asked = self.endpoint.predict(self._map.names, rows)
+        del rows  # Many requests are under way at once: what was written need not be kept as well.
+        try:
+            answer = await asked
+        except UnwritableError:
+            if closely:
+                raise
+            return await self.call(given, closely=True)
+        if len(answer.rows) != count:
             raise UnavailableError(
-                f"{self.endpoint!r} answered {len(answer.rows)} rows for {len(rows)}: "
+                f"{self.endpoint!r} answered {len(answer.rows)} rows for {count}: "
                 "no row can be told from another, so none is used",
                 answered=True,
             )

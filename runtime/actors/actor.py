@@ -7,6 +7,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from ..batch import Batch, Records
@@ -90,6 +91,7 @@ class Actor(ABC):
         self.each = [NodeCounts(n.name, n.kind, n.options.fail_after) for n in nodes]
         self.monotonic = around.clock.monotonic
         self.inbox: Inbox | None = None
+        self.variables = copy_context()
         self.outlets = {port: Outlet(self.counts, self.monotonic) for port in self.nodes[-1].ports}
         self.failed = {node.name: Outlet(self.counts, self.monotonic) for node in nodes}
         self.ready: asyncio.Future[bool] = around.loop.create_future()
@@ -208,6 +210,15 @@ class Actor(ABC):
         waited = await self.outlets[port].send(batch)
         self._handing = 0
         if waited:
+            self._spent = 0
+            self._resumed = self.monotonic()
+        elif self._spent > TURN_RECORDS or self.tired():
+            await self.rest()
+
+    async def emit_all(self, batches: deque[Batch], records: int) -> None:
+        """As `emit`, for batches of so many records together; what is sent is taken off."""
+        self._spent += records + len(batches)
+        if await self.outlets["out"].send_all(batches, records):
             self._spent = 0
             self._resumed = self.monotonic()
         elif self._spent > TURN_RECORDS or self.tired():

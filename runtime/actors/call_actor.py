@@ -60,7 +60,7 @@ class CallActor(Actor):
 
     def _make_crew(self, node: Node) -> Crew:
         around, timeout = self.around, node.options.timeout
-        invoke: Callable[[Records], Awaitable[Answer]] = self._call_function
+        invoke: Callable[[Records, asyncio.Task[None]], Awaitable[Answer]] = self._call_function
         own_limit: float | None = timeout
         function = self._batch_function
         if function is not None:
@@ -105,7 +105,8 @@ class CallActor(Actor):
         """Take in, start and emit until the end."""
         assert self.inbox is not None
         while True:
-            await self._emit_answered()
+            if self._answered():
+                await self._emit_answered()
             if self._start_calls():
                 item = self.inbox.take()
                 if isinstance(item, Batch):
@@ -133,17 +134,23 @@ class CallActor(Actor):
         counts = self.each[0]
         counts.records_in += count
         counts.in_flight += count
+        if not self._by_record:
+            # There is room: else nothing would have been taken in.
+            call = Call(batch, 0, count)
+            self._window.append(call)
+            self._crew.start(call)
+            return
         self._next, self._cursor = batch, 0
         # One for the batch itself, while calls are still to be made of it.
         self._open_calls[batch] = 1
 
     def _start_calls(self) -> bool:
-        """Make calls of the batch taken in; return whether there is room to take another."""
+        """Make calls for the records that were taken in; return whether there is room for more."""
         batch, window = self._next, self._window
         if batch is not None:
             count = len(batch.records)
             while self._cursor < count and len(window) < self._most:
-                stop = self._cursor + 1 if self._by_record else count
+                stop = self._cursor + 1
                 call = Call(batch, self._cursor, stop)
                 self._open_calls[batch] += 1
                 self._cursor = stop
@@ -158,6 +165,8 @@ class CallActor(Actor):
 
     def _close_call(self, batch: Batch) -> bool:
         """One call less of this batch; return whether that was the last."""
+        if not self._by_record:
+            return True
         left = self._open_calls[batch] - 1
         if left:
             self._open_calls[batch] = left
@@ -166,10 +175,10 @@ class CallActor(Actor):
         return True
 
     def _returned(self, call: Call) -> None:
-        if self._ordered and not (self._window and self._window[0] is call):
+        window = self._window
+        if self._ordered and not (window and window[0] is call):
             # A slow call stands before this one: those after it must not run out meanwhile.
-            full = len(self._window) >= self._most
-            if self._waiter is None or self._crew.queued or full:
+            if self._waiter is None or self._crew.queued or len(window) >= self._most:
                 return
         elif self._kind == "function" and not self._emitting and self._emit_at_once():
             return
@@ -186,37 +195,50 @@ class CallActor(Actor):
         room. While a full window empties, the actor is woken when half of it is free, or when no
         call is left to start.
         """
-        window, counts, only = self._window, self.each[0], self.outlets["out"].only
+        window, only, limit = self._window, self.outlets["out"].only, self.around.limit
         if only is None or not self._ordered:
             return False
+        stopped = False
         while window:
             head = window[0]
             if not isinstance(head, Call):
-                return False
+                stopped = True
+                break
             if not head.done:
                 break
-            whole, batch = head.whole(), head.batch
-            if whole is None or len(whole) > self.around.limit:
-                return False
-            batch.records = whole
-            if not only.offer(batch):
-                return False
+            whole = head.whole()
+            if whole is None or len(whole) > limit:
+                stopped = True
+                break
+            head.batch.records = whole
+            if not only.offer(head.batch):
+                stopped = True
+                break
             window.popleft()
-            self._account(batch, len(whole))
-        counts.streak = 0
+            self._account(len(whole))
+        if stopped:
+            return False
         if self._waiter is None or not window:
             return bool(window)
         return self._crew.queued > 0 and 2 * len(window) > self._most
 
-    def _account(self, batch: Batch, count: int) -> None:
-        """A whole answer of `count` records has been emitted."""
+    def _account(self, count: int) -> None:
+        """Whole answers of `count` records have been emitted."""
         counts = self.each[0]
-        del self._open_calls[batch]
+        counts.streak = 0
         counts.in_flight -= count
         counts.records_out += count
         self._held -= count
 
     def _answered(self) -> bool:
+        """Whether something can be emitted."""
+        if not self._window:
+            return False
+        head = self._window[0]
+        if not isinstance(head, Call) or head.done:
+            return True
+        if self._ordered:
+            return False
         return any(isinstance(item, Call) and item.done for item in self._reachable())
 
     def _reachable(self) -> Iterator[Call | Signal]:
@@ -295,8 +317,7 @@ class CallActor(Actor):
         batch, counts = calls[0].batch, self.each[0]
         whole = calls[0].whole()
         if whole is not None and self._kind == "function" and len(whole) <= self.around.limit:
-            self._account(batch, len(whole))
-            counts.streak = 0
+            self._account(len(whole))
             batch.records = whole
             await self.emit(batch)
             return
@@ -366,7 +387,7 @@ class CallActor(Actor):
             return origins
         return origins.take(places)
 
-    async def _call_function(self, records: Records) -> Answer:
+    async def _call_function(self, records: Records, task: asyncio.Task[None]) -> Answer:
         if not self._by_record:
             batch_function = cast("Callable[[Records], Awaitable[Iterable[object]]]", self._work)
             return Answer(list(await batch_function(list(records))), {})
@@ -378,7 +399,7 @@ class CallActor(Actor):
             return Answer(records[:1] if result else [], {})
         return Answer(list(cast("Iterable[object]", result)), {})
 
-    async def _call_batch_function(self, records: Records) -> Answer:
+    async def _call_batch_function(self, records: Records, task: asyncio.Task[None]) -> Answer:
         assert self._batch_function is not None
         outputs, rejected = checked(await self._batch_function.call(records), len(records), True)
         return Answer(outputs, {index: (error, 1) for index, error in rejected.items()})

@@ -85,7 +85,7 @@ class ChainActor(SlicingActor):
                 self._batch = None
                 if self.latency is not None:
                     # Not `count`: what was filtered out or given up has not arrived.
-                    self.latency.observe(self.monotonic() - item.born, last.records_out - arrived)
+                    self.latency.note(self.monotonic() - item.born, last.records_out - arrived)
                 await self._hand_over()
                 self._spent += count
                 if self._spent >= self._slice or self._spent >= TURN_RECORDS:

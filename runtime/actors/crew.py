@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 from ..attempts import Answer
 from ..batch import Batch, Records
@@ -33,10 +34,10 @@ class Call:
     def whole(self) -> Records | None:
         """The answer, if it is one for the whole batch and nothing was rejected."""
         answer = self.answer
-        if self.error is not None or answer is None or answer.rejected:
+        if answer is None or answer.rejected or self.error is not None:
             return None
-        count = len(self.batch.records)
-        return answer.records if self.stop - self.start == count == len(answer.records) else None
+        whole, count = answer.records, len(self.batch.records)
+        return whole if len(whole) == count == self.stop - self.start else None
 
     def records(self) -> Records:
         """What the function is called with."""
@@ -49,6 +50,8 @@ class Call:
 class Crew:
     """Starts calls in the order they are given, `size` at once, and tells when one has returned.
 
+    `invoke` is given the records of a call and the task that it runs in.
+
     Workers are tasks that stay: one task for each call would cost as much as a hop. A call that
     has had its `timeout` is answered for with an error at once, and its worker is cancelled and
     replaced, so that a call which ignores its cancellation holds up nobody. With `timeout` None
@@ -57,7 +60,7 @@ class Crew:
 
     def __init__(
         self,
-        invoke: Callable[[Records], Awaitable[Answer]],
+        invoke: Callable[[Records, asyncio.Task[None]], Awaitable[Answer]],
         *,
         size: int,
         timeout: float | None,
@@ -113,7 +116,7 @@ class Crew:
         worker.add_done_callback(self._workers.discard)
 
     async def _serve(self) -> None:
-        worker = asyncio.current_task()
+        worker = cast("asyncio.Task[None]", asyncio.current_task())
         queue = self._queue
         while True:
             while not queue:
@@ -125,13 +128,13 @@ class Crew:
             if self._watch is not None:
                 self._watch.start(call)
             try:
-                call.answer = await self._invoke(call.records())
+                call.answer = await self._invoke(call.records(), worker)
             except asyncio.CancelledError:
                 # Cancelled for its time, the call is answered for and another worker is in this
                 # one's place; cancelled otherwise, the job is ending.
                 if call.done:
                     return
-                if worker is None or worker.cancelling():
+                if worker.cancelling():
                     raise
                 call.error = RuntimeError("the call was cancelled by something inside it")
             except Exception as error:
@@ -139,21 +142,19 @@ class Crew:
                     call.error = error
             if call.done:
                 return
-            self._finish(call)
-
-    def _finish(self, call: Call) -> None:
-        call.done = True
-        if self._watch is not None:
-            self._watch.stop(call)
-        self._returned(call)
+            call.done = True
+            if self._watch is not None:
+                self._watch.stop(call)
+            self._returned(call)
 
     def _give_up(self, call: Call) -> None:
         """Answer for a call that has had its time, and put another worker in its worker's place."""
         call.error = TimeoutError(
             f"the call has not returned within {self._timeout:g} s (timeout=…)"
         )
+        call.done = True
         worker = call.worker
-        self._finish(call)
+        self._returned(call)
         if worker is not None:
             self._workers.discard(worker)
             self._given_up.add(worker)

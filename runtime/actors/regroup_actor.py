@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
@@ -22,6 +23,7 @@ class RegroupActor(Actor):
         super().__init__(name, nodes, around)
         self._rule = cast("Regroup", nodes[0].work)
         self._left = 0
+        self._cuts: deque[Batch] = deque()
         self._clear()
 
     async def work(self) -> None:
@@ -47,7 +49,8 @@ class RegroupActor(Actor):
     @property
     def holding(self) -> int:
         """The records of the part that is being filled, and of the batch that is being cut."""
-        return len(self._records) + self._left + self._handing
+        cut = sum(len(batch.records) for batch in tuple(self._cuts))
+        return len(self._records) + self._left + cut + self._handing
 
     def _clear(self) -> None:
         self._records: Records = []
@@ -105,16 +108,20 @@ class RegroupActor(Actor):
         """Emit as many full batches as stand in this one; return where what is left begins."""
         records, origins = batch.records, batch.came_from()
         count = len(records)
-        start = 0
-        while start + size <= count:
-            self._left = count - start - size
-            if self._left:
-                batch.receipt.fork()
-            self.each[0].records_out += size
-            part = records[start : start + size]
-            await self.emit(Batch(part, batch.receipt, origins, batch.born, start))
-            start += size
-        return start
+        full = count // size
+        if full:
+            receipt, born, end = batch.receipt, batch.born, full * size
+            claims = full if end < count else full - 1
+            if claims:
+                receipt.fork(claims)
+            self._cuts.extend(
+                Batch(records[start : start + size], receipt, origins, born, start)
+                for start in range(0, end, size)
+            )
+            self._left = count - end
+            self.each[0].records_out += end
+            await self.emit_all(self._cuts, end)
+        return full * size
 
     def _room(self, records: Records, start: int) -> int:
         """Up to which record of these fits into the part that is being filled."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -10,14 +11,21 @@ from typing import cast
 
 from ..attempts import Attempts, checked
 from ..batch import Batch
-from ..channel import Run
-from ..contracts import Sink
+from ..channel import Channel, Run
+from ..contracts import Outcome, Sink
 from ..counts import Latency
 from ..deadline import Deadline
 from ..nodes import Node
 from .actor import TURN, Actor, Surroundings
+from .begun import Begun, begin
 
 __all__ = ["SinkActor"]
+
+_PROMPT = 0.0002
+"""Seconds: a write that takes longer is not begun in the turn of the sender."""
+
+_APART = 64
+"""So many batches are written in turns of their own before that is tried again."""
 
 Rejects = dict[int, tuple[Exception, int]]
 """Errors by the index of their record, each with the number of tries."""
@@ -40,6 +48,8 @@ class SinkActor(Actor):
         self._deadline = Deadline(around.loop, node.options.timeout, self._out_of_time)
         self._taken: Run = deque()
         self._plainly = not self._sink.repeatable
+        self._begun: Begun[Outcome[None]] | None = None
+        self._apart = 0
         self._attempts: Attempts | None = None
         if self._sink.repeatable:
             self._attempts = Attempts(
@@ -59,6 +69,8 @@ class SinkActor(Actor):
 
     async def close(self) -> None:
         """Close the sink, unless it broke and was closed then."""
+        if self._begun is not None:
+            self._begun.close()
         self._deadline.close()
         if self._attempts is not None:
             self._attempts.close()
@@ -71,8 +83,40 @@ class SinkActor(Actor):
         held = sum(len(batch.records) for batch in tuple(self._taken))
         return held + super().holding
 
+    def _write_at_once(self, batch: Batch) -> bool:
+        """Write in the turn of the sender, if that needs no wait; return whether it is done.
+
+        What has just been made is then still in the processor's cache, and its memory is free for
+        what is made next. A write that begins to wait, or fails, goes on in the task of this
+        actor; after one that waits, or is slow, the next ones have turns of their own.
+        """
+        if self._apart or not self._plainly or self._task is None:
+            self._apart = max(0, self._apart - 1)
+            return False
+        records = batch.records
+        self._batch = batch
+        began = self.monotonic()
+        begun = begin(self._sink.write(records), self._task, self.variables, self.around.loop)
+        now = self.monotonic()
+        self._batch = None
+        if begun is not None:
+            self._begun = begun
+            self._apart = _APART if begun.waits else 0
+            return False
+        if now - began > _PROMPT:
+            self._apart = _APART
+        counts, count = self.each[0], len(records)
+        counts.records_in += count
+        counts.records_out += count
+        counts.streak = 0
+        self._latency.note(now - batch.born, count)
+        batch.receipt.settle()
+        return True
+
     async def work(self) -> None:
         """Read and write until the end."""
+        if isinstance(self.inbox, Channel) and inspect.iscoroutinefunction(self._sink.write):
+            self.inbox.at_once = self._write_at_once
         counts, latency = self.each[0], self._latency
         write, deadline, monotonic = self._sink.write, self._deadline, self.monotonic
         while (taken := await self.next_run()) is not None:
@@ -89,8 +133,9 @@ class SinkActor(Actor):
                     deadline.calling = True
                     if not deadline.watching:
                         deadline.watch()
+                    begun, self._begun = self._begun, None
                     try:
-                        result = await write(records)
+                        result = await (write(records) if begun is None else begun)
                     except (Exception, asyncio.CancelledError) as error:
                         rejected = await self._explain(error, item)
                     else:
@@ -107,12 +152,7 @@ class SinkActor(Actor):
                     counts.records_out += len(records)
                     counts.streak = 0
                 now = monotonic()
-                seconds = now - item.born
-                if latency.low < seconds <= latency.high:
-                    latency.here += len(records)
-                    latency.sum += seconds * len(records)
-                else:
-                    latency.observe(seconds, len(records))
+                latency.note(now - item.born, len(records))
                 item.receipt.settle()
                 self._batch = None
                 if now - self._resumed > TURN:

@@ -215,11 +215,7 @@ class SourceActor(Actor):
             Batch(records[start : start + limit], receipt, origins, now, start)
             for start in range(0, count, limit)
         )
-        if await self.outlets["out"].send_all(self._cut, count):
-            self._spent = 0
-            self._resumed = self.monotonic()
-        else:
-            await self.rest()
+        await self.emit_all(self._cut, count)
 
     @property
     def holding(self) -> int:

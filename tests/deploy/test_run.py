@@ -188,7 +188,7 @@ def test_a_second_signal_cancels_and_counts(launch: Launch) -> None:
     assert sum(int(count.replace(",", "")) for _, count in unprocessed) == int(
         left[1].replace(",", "")
     )
-    assert "  settled      numbers: through record 1023" in said
+    assert "  settled      numbers: through record 1,023" in said
 
 
 def test_a_drain_that_takes_too_long_is_cancelled(launch: Launch) -> None:
@@ -199,7 +199,7 @@ def test_a_drain_that_takes_too_long_is_cancelled(launch: Launch) -> None:
     assert status == 3, said
     assert "SIGTERM: draining, for 0.1 s at most" in said
     assert "  unprocessed  held: " in said
-    assert "  settled      numbers: through record 1023" in said
+    assert "  settled      numbers: through record 1,023" in said
 
 
 def test_a_scrape_while_draining_gets_a_whole_answer(launch: Launch, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thalweg.operators.endpoints.endpoint import UnwritableError
 from thalweg.operators.endpoints.fields import Field, FieldMap
+from thalweg.operators.endpoints.http import encoded
 from thalweg.runtime.errors import DataError
 
 PAIR = FieldMap({"a": "A", "b": "B"})
@@ -156,6 +158,32 @@ def test_a_batch_makes_the_rows_that_its_records_make_alone(
     alone = [fields.rows([record]) for record in records]
     assert rows == [row for rows_alone, _ in alone for row in rows_alone]
     assert set(rejected) == {index for index, (_, bad) in enumerate(alone) if bad}
+
+
+ODD: list[object] = [
+    Fraction(1, 3), Decimal(1), 1j, None, "x", [1.0], {"x": 1}, math.nan, math.inf, 2**70, -(2**64),
+    numpy.float64(2.5), numpy.float32(2.5), numpy.int64(2), Level.HIGH, True, object(),
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(ODD) | st.floats() | st.integers(-(2**63), 2**63 - 1)),
+        max_size=6,
+    )
+)
+def test_what_passes_a_loose_look_is_sound_or_cannot_be_written(
+    pairs: list[tuple[object]],
+) -> None:
+    fields = FieldMap({"a": "A", "b": "B"})
+    records = [{"a": a, "b": 0.5} for (a,) in pairs]
+    loose, refused = fields.rows(records, closely=False)
+    close, rejected = fields.rows(records)
+    if (loose, set(refused)) == (close, set(rejected)):
+        return
+    assert not refused
+    with pytest.raises(UnwritableError):
+        encoded(loose)
 
 
 def test_text_that_is_not_unicode_is_rejected_beside_other_kinds_of_values() -> None:

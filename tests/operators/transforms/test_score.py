@@ -4,11 +4,13 @@ import math
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import TypeVar
 
 import pytest
 
 from thalweg.operators.endpoints import Answer, Endpoint
+from thalweg.operators.endpoints.http import encoded
 from thalweg.operators.transforms.score import Field, Prediction, score
 from thalweg.runtime.context import Context
 from thalweg.runtime.contracts import BatchFunction, Outcome, Retry
@@ -43,6 +45,16 @@ class Sums(Endpoint):
 
     async def close(self) -> None:
         self.log.append("close")
+
+
+class Writes(Sums):
+    """Refuses what JSON has no form for, as the protocols that write rows as they are do."""
+
+    checks_values = True
+
+    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
+        encoded(rows)
+        return await super().predict(fields, rows)
 
 
 class Says(Endpoint):
@@ -105,6 +117,19 @@ async def test_a_bad_record_is_rejected_alone_and_the_others_go_in_one_request(
     assert [entry for entry in endpoint.log if isinstance(entry, tuple)][1:] == [
         (("A", "B"), [(n, 1) for n in good])
     ]
+
+
+@pytest.mark.asyncio
+async def test_what_only_the_writer_finds_is_looked_for_and_rejected_alone() -> None:
+    """A look at the sum does not see them: a Fraction adds up, and these integers cancel out."""
+    endpoint = Writes()
+    values = [0.5, 2**70, -(2**70), Fraction(1, 2), 1.5]
+    records: list[Record] = [{"n": n, "a": 0.5, "b": value} for n, value in enumerate(values)]
+    outcome = await run(score(endpoint, fields=FIELDS), records)
+    assert sorted(outcome.rejected) == [1, 2]
+    assert "field 'b' (model field 'B') is an integer beyond 64 bits" in str(outcome.rejected[1])
+    assert [record["n"] for record in outcome.records] == [0, 3, 4]
+    assert endpoint.log[1:-1] == [(("A", "B"), [(0.5, 0.5), (0.5, 0.5), (0.5, 1.5)])]
 
 
 @pytest.mark.asyncio
@@ -242,6 +267,7 @@ def test_a_wrong_option_is_told_when_the_graph_is_built(
 def test_nothing_is_loaded_before_it_is_needed() -> None:
     code = """
 import sys
+from thalweg.operators.endpoints.http import encoded
 from thalweg.operators.transforms.score import score
 score("onnx:no/such/model.onnx", fields={"a": "A"})
 score("oip+https://example.org/v2/models/m", fields={"a": "A"})
