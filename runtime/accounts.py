@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .actors import Actor, SourceActor
+from .channel import Channel
 from .errors import JobCancelled
 from .progress import NodeProgress
 
@@ -38,7 +39,12 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
     counts = actor.counts
     until = counts.ended if counts.ended is not None else now
     lived = until - counts.began if counts.began is not None else 0.0
-    busy = max(0.0, lived - counts.waited_input - counts.waited_output - counts.rested)
+    # What a sink wrote in the turns of its sender was the sink's work, and no wait.
+    own = actor.inbox.lent if isinstance(actor.inbox, Channel) else 0.0
+    others = sum(outlet.lent for outlet in (*actor.outlets.values(), *actor.failed.values()))
+    for_input = max(0.0, counts.input.seconds(until) - own)
+    for_output = counts.output.seconds(until)
+    busy = max(0.0, lived - for_input - for_output - counts.rested - others)
     settled: int | None = None
     if isinstance(actor, SourceActor) and actor.settled_positions:
         settled = list(actor.settled_positions.values())[-1]
@@ -54,8 +60,8 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
             in_flight=one.in_flight or actor.holding,
             retries=one.retries,
             seconds_busy=round(busy, 6),
-            seconds_waiting_for_input=round(counts.waited_input, 6),
-            seconds_waiting_for_output=round(counts.waited_output, 6),
+            seconds_waiting_for_input=round(for_input, 6),
+            seconds_waiting_for_output=round(for_output, 6),
             waiting=one.waiting,
             inbox=actor.inbox.statistics() if actor.inbox is not None else None,
             settled=settled,

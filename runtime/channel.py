@@ -69,7 +69,8 @@ class Channel:
     when half of the channel is free, so that both sides run in long turns.
 
     `at_once` is what a receiver that has nothing to do may be offered a batch with, in the turn of
-    the sender: it returns whether the batch is done with, and need not be held.
+    the sender: it returns whether the batch is done with, and need not be held. `lent` is how many
+    seconds it has worked so.
     """
 
     __slots__ = (
@@ -86,6 +87,7 @@ class Channel:
         "_taken",
         "_woken",
         "at_once",
+        "lent",
         "max_batches",
         "max_bytes",
         "max_records",
@@ -106,6 +108,7 @@ class Channel:
         self.max_records = max_records
         self.max_bytes = max_bytes
         self.at_once: Callable[[Batch], bool] | None = None
+        self.lent = 0.0
         self._items: Items = deque()
         self._records = 0
         self._bytes_each = 0

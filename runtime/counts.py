@@ -41,18 +41,50 @@ class NodeCounts:
         self.waiting: str | None = None
 
 
+class Waits:
+    """The seconds that one actor has waited for one thing, the wait that goes on included.
+
+    Read from other threads too: what belongs together is replaced in one step.
+    """
+
+    __slots__ = ("_waited",)
+
+    def __init__(self) -> None:
+        self._waited: tuple[float, float | None] = 0.0, None
+
+    def begin(self, now: float) -> None:
+        """A wait begins."""
+        self._waited = self._waited[0], now
+
+    def end(self, now: float) -> float:
+        """The wait is over; return how long it was."""
+        before, since = self._waited
+        took = now - since if since is not None else 0.0
+        self._waited = before + took, None
+        return took
+
+    def forget(self) -> None:
+        """It was no wait."""
+        self._waited = self._waited[0], None
+
+    def seconds(self, now: float) -> float:
+        """All waits up to now."""
+        before, since = self._waited
+        return before if since is None else before + max(0.0, now - since)
+
+
 class ActorCounts:
     """Where one actor's time went, in seconds of the monotonic clock."""
 
-    __slots__ = ("began", "ended", "rested", "state", "waited_input", "waited_output")
+    __slots__ = ("began", "ended", "input", "output", "rested", "state")
 
     def __init__(self) -> None:
         self.state: Literal["opening", "running", "ended", "failed", "cancelled"] = "opening"
         self.began: float | None = None
         self.ended: float | None = None
         self.rested = 0.0
-        self.waited_input = 0.0
-        self.waited_output = 0.0
+        self.input = Waits()
+        self.output = Waits()
 
 
 class Latency:

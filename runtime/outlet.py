@@ -33,6 +33,11 @@ class Outlet:
         self._channels.append(channel)
 
     @property
+    def lent(self) -> float:
+        """Seconds of the sender's turns in which receivers worked at once."""
+        return sum(channel.lent for channel in self._channels)
+
+    @property
     def only(self) -> Channel | None:
         """The channel, if there is just one: what is sent there may be offered to it directly."""
         return self._channels[0] if len(self._channels) == 1 else None
@@ -68,11 +73,11 @@ class Outlet:
             channel = self._channels[0]
             if channel.offer_all(batches, records):
                 return False
-            began = self._clock()
+            self._counts.output.begin(self._clock())
             try:
                 await channel.put_all(batches)
             finally:
-                self._counts.waited_output += self._clock() - began
+                self._counts.output.end(self._clock())
             return True
         waited = False
         while batches:
@@ -86,11 +91,11 @@ class Outlet:
             await channel.signal(signal)
 
     async def _put(self, channel: Channel, batch: Batch) -> None:
-        began = self._clock()
+        self._counts.output.begin(self._clock())
         try:
             await channel.put(batch)
         finally:
-            self._counts.waited_output += self._clock() - began
+            self._counts.output.end(self._clock())
 
 
 def _copy(batch: Batch) -> Batch:

@@ -186,13 +186,13 @@ class Actor(ABC):
     async def await_input(self, seconds: float | None = None) -> None:
         """Return when there may be something to read, when woken, or after `seconds`."""
         assert self.inbox is not None
-        began = self.monotonic()
+        self.counts.input.begin(self.monotonic())
         try:
             await self.inbox.wait(seconds)
         finally:
             self._spent = 0
             self._resumed = now = self.monotonic()
-            self.counts.waited_input += now - began
+            self.counts.input.end(now)
 
     @property
     def holding(self) -> int:

@@ -254,12 +254,12 @@ class CallActor(Actor):
         if self._next is not None or len(self._window) >= self._most:
             await self._wait_for_call()
             return
-        began = self.monotonic()
+        self.counts.input.begin(self.monotonic())
         try:
             await self.inbox.wait()
         finally:
             self._resumed = now = self.monotonic()
-            self.counts.waited_input += now - began
+            self.counts.input.end(now)
 
     async def _wait_for_call(self) -> None:
         # Not a wait for input: this actor is busy, although somewhere else.

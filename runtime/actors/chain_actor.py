@@ -236,7 +236,8 @@ class ChainActor(SlicingActor):
         while start < len(records):
             step = len(records) if self._chain.whole else self._slice
             piece = records[start : start + step]
-            began, waited = self.monotonic(), self.counts.waited_output
+            began = self.monotonic()
+            waited = self.counts.output.seconds(began)
             bad: list[Bad] = []
             for out, places in self._chain.flowing(piece, bad):
                 if out:
@@ -251,7 +252,9 @@ class ChainActor(SlicingActor):
                 refused = True
                 await self._reject(self._shifted(bad, start), batch)
             start += len(piece)
-            self._pace(self.monotonic() - began - (self.counts.waited_output - waited), len(piece))
+            now = self.monotonic()
+            waited = self.counts.output.seconds(now) - waited
+            self._pace(now - began - waited, len(piece))
             if self.tired():
                 await self.rest()
         if not refused:

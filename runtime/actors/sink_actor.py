@@ -99,6 +99,7 @@ class SinkActor(Actor):
         begun = begin(self._sink.write(records), self._task, self.variables, self.around.loop)
         now = self.monotonic()
         self._batch = None
+        cast("Channel", self.inbox).lent += now - began
         if begun is not None:
             self._begun = begun
             self._apart = _APART if begun.waits else 0

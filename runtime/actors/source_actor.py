@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar, cast
 
 from ..batch import Batch, Records
 from ..contracts import Read, Rejected, Source
@@ -18,6 +18,11 @@ from ..signals import Barrier, Watermark
 from .actor import TURN_RECORDS, Actor, Surroundings
 
 __all__ = ["SourceActor"]
+
+T = TypeVar("T")
+
+_WAIT = 0.0005
+"""Seconds: a read that takes less is work, not a wait."""
 
 _PACED_READS = 20
 """A paced source is read at most so many times a second, and at least once a record."""
@@ -135,13 +140,22 @@ class SourceActor(Actor):
             limit = min(limit, max(1, int(rate / _PACED_READS)))
             delay = self._next_read - self.monotonic()
             if delay > 0:
-                await asyncio.sleep(delay)
-        began = self.monotonic()
-        result = await self.source.read(limit)
-        now = self.monotonic()
-        if now - began > 0.0005:
-            self.counts.waited_input += now - began
-            self._resumed = now
+                await self._waiting(asyncio.sleep(delay))
+        return await self._waiting(self.source.read(limit))
+
+    async def _waiting(self, something: Awaitable[T]) -> T:
+        """Await what is counted as a wait for input, unless it is over at once."""
+        began, waits = self.monotonic(), self.counts.input
+        waits.begin(began)
+        try:
+            result = await something
+        finally:
+            now = self.monotonic()
+            if now - began > _WAIT:
+                waits.end(now)
+                self._resumed = now
+            else:
+                waits.forget()
         return result
 
     async def _await_credit(self, most: int) -> int:
@@ -150,11 +164,13 @@ class SourceActor(Actor):
             self.waits_for_credit = True
             self._credit = self.around.loop.create_future()
             self.around.credit_changed()
+            self.counts.output.begin(self.monotonic())
             try:
                 await self._credit
             finally:
                 self._credit = None
                 self.waits_for_credit = False
+                self.counts.output.end(self.monotonic())
         return free
 
     async def _take(self, result: Sequence[object] | Read[object]) -> None:
