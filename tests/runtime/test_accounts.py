@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from thalweg import Graph
+from thalweg import BatchFunction, Graph
 from thalweg.operators import sources
 from thalweg.runtime.progress import Progress
 from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
@@ -56,9 +56,15 @@ def test_what_a_sink_writes_in_the_turns_of_its_sender_is_the_sinks_work() -> No
             while time.perf_counter() < until:
                 pass
 
+    class Answering(BatchFunction[int, int]):
+        async def call(self, records: Sequence[int]) -> Sequence[int]:
+            await asyncio.sleep(0)
+            return records
+
     async def main() -> Progress:
         graph = Graph("working", max_batch_size=1)
-        graph.read("numbers", sources.records(list(range(1000)))).to("out", Working())
+        numbers = graph.read("numbers", sources.records(list(range(1000))))
+        numbers.via("call", Answering()).to("out", Working())
         async with graph.start() as job:
             await job.wait()
         return job.progress()
