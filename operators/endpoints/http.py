@@ -16,6 +16,7 @@ from ...runtime.contracts import (
     UnavailableError,
 )
 from .endpoint import UnwritableError
+from .prompt import prompt_requests
 from .refusals import reason, refusal, shortened
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class HttpJson:
             # The runtime limits each attempt as a whole; a second clock would only cost.
             timeout=ClientTimeout(total=None, sock_connect=None),
             trust_env=False,
+            request_class=prompt_requests(),
         )
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ def merging(fields: Sequence[str], version_field: str | None) -> Merge:
     nothing a server calls its fields becomes part of the code.
     """
     names: dict[str, object] = {f"k{number}": field for number, field in enumerate(fields)}
+    names["copy"] = dict[str, object].copy
     # Unpacked to where they go: a variable for each would be four more steps a record.
     values = "".join(f"record[k{number}], " for number in range(len(fields)))
     if version_field is not None:
@@ -33,7 +34,10 @@ def merging(fields: Sequence[str], version_field: str | None) -> Merge:
     head = "".join(f", {name}={name}" for name in names)
     lines = [
         f"def merge(records, rows, version{head}):",
-        "    merged = list(map(dict, records))",
+        "    try:",
+        "        merged = list(map(copy, records))",
+        "    except TypeError:  # mappings of another kind",
+        "        merged = list(map(dict, records))",
         f"    for record, ({values}) in zip(merged, rows, strict=True):",
         "        record[kv] = version" if version_field is not None else "        pass",
         "    return merged",
