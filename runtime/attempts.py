@@ -106,11 +106,18 @@ class Attempts:
     async def run(self, records: Records, task: asyncio.Task[None] | None = None) -> Answer:
         """Call until it is known what became of every record, in `task`: the one that runs."""
         since = self._passed
+        answer: Answer | None = None
+        failed: Exception | None = None
         try:
             answer = await self._once(records, 1, task)
         except Exception as error:
-            first = error, since
-            answer = await self._settle(records, 0, self._retry.attempts, first)
+            failed = error
+        if failed is not None:
+            try:
+                answer = await self._settle(records, 0, self._retry.attempts, (failed, since))
+            finally:
+                failed = None  # Or it would hold itself, and the records, by its traceback.
+        assert answer is not None
         if answer.rejected and len(answer.rejected) == len(records):
             await self._blame_the_data(answer)
         return answer

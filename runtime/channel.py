@@ -69,8 +69,8 @@ class Channel:
     when half of the channel is free, so that both sides run in long turns.
 
     `at_once` is what a receiver that has nothing to do may be offered a batch with, in the turn of
-    the sender: it returns whether the batch is done with, and need not be held. `lent` is how many
-    seconds it has worked so.
+    the sender: it returns whether the batch is done with, and need not be held. It must not raise,
+    nor offer the batch again. `lent` is how many seconds it has worked so.
     """
 
     __slots__ = (

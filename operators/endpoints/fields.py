@@ -140,7 +140,10 @@ def _adds_up(rows: Sequence[Row]) -> bool:
     No text, None, NaN, infinity, complex or Decimal passes, nor an integer that no float holds;
     a Fraction does, or integers beyond 64 bits that cancel out.
     """
-    total = sum(cast("Iterable[float]", chain.from_iterable(rows)))
+    try:
+        total = sum(cast("Iterable[float]", chain.from_iterable(rows)))
+    except Exception:  # text and None by themselves, and whatever an object's own addition raises
+        return False
     return type(total) is float and isfinite(total) and abs(total) < _MOST
 
 

@@ -18,10 +18,11 @@ T = TypeVar("T")
 class Begun(Generic[T]):
     """What has become of a coroutine: `await` it in its own task for the rest of it.
 
-    `waits` tells whether there is a rest; else it returned or raised, and so does the await.
+    `waits` tells whether there is a rest; else it returned `result`, or raised, and so does the
+    await. `thrown` is what reached its task before the await did, and was meant for it.
     """
 
-    __slots__ = ("_coroutine", "_error", "_result", "_yielded", "waits")
+    __slots__ = ("_coroutine", "_error", "_yielded", "result", "thrown", "waits")
 
     def __init__(
         self,
@@ -34,9 +35,10 @@ class Begun(Generic[T]):
     ) -> None:
         self._coroutine = coroutine
         self._yielded = yielded
-        self._result = result
+        self.result = result
         self._error = error
         self.waits = waits
+        self.thrown: BaseException | None = None
 
     def close(self) -> None:
         """Nobody will finish it."""
@@ -46,17 +48,20 @@ class Begun(Generic[T]):
         if self._error is not None:
             raise self._error
         if not self.waits:
-            return self._result
+            return self.result
         coroutine, yielded = self._coroutine, self._yielded
+        thrown, self.thrown = self.thrown, None
+        sent: object = None
+        _mark(yielded, waited_for=thrown is None)
         while True:
-            thrown: BaseException | None = None
-            sent: object = None
-            try:
-                sent = yield yielded
-            except BaseException as error:
-                thrown = error
+            if thrown is None:
+                try:
+                    sent = yield yielded
+                except BaseException as error:
+                    thrown = error
             try:
                 yielded = coroutine.send(sent) if thrown is None else coroutine.throw(thrown)
+                thrown = None
             except StopIteration as stop:
                 result: T | None = stop.value
                 return result
@@ -81,10 +86,23 @@ def begin(
         yielded = context.run(coroutine.send, None)
     except StopIteration as stop:
         return None if stop.value is None else Begun(coroutine, result=stop.value)
-    except (Exception, asyncio.CancelledError) as error:
+    except BaseException as error:
+        # Whatever it is: it is for the task that the coroutine belongs to, not for this one.
         return Begun(coroutine, error=error)
     finally:
         _leave_task(loop, task)
         if current is not None:
             _enter_task(loop, current)
+    _mark(yielded, waited_for=False)
     return Begun(coroutine, yielded=yielded, waits=True)
+
+
+def _mark(yielded: object, *, waited_for: bool) -> None:
+    """Say whether the next task that gets this future is to wait for it.
+
+    A future is marked when it is yielded, for the task at hand. Others may wait for it before this
+    one's task does, and each marks it itself.
+    """
+    if asyncio.isfuture(yielded):
+        future: asyncio.Future[object] = yielded
+        future._asyncio_future_blocking = waited_for

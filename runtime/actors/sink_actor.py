@@ -25,7 +25,7 @@ _PROMPT = 0.0002
 """Seconds: a write that takes longer is not begun in the turn of the sender."""
 
 _APART = 64
-"""So many batches are written in turns of their own before that is tried again."""
+"""So many batches that found the sink idle are written in its own turns before the next try."""
 
 Rejects = dict[int, tuple[Exception, int]]
 """Errors by the index of their record, each with the number of tries."""
@@ -69,13 +69,25 @@ class SinkActor(Actor):
 
     async def close(self) -> None:
         """Close the sink, unless it broke and was closed then."""
-        if self._begun is not None:
-            self._begun.close()
         self._deadline.close()
         if self._attempts is not None:
             self._attempts.close()
-        if self._broken is None:
-            await self._sink.close()
+        try:
+            if self._begun is not None:
+                self._begun.close()
+        finally:
+            if self._broken is None:
+                await self._sink.close()
+
+    async def await_input(self, seconds: float | None = None) -> None:
+        """Return when there may be something to read; a write that was begun gets what is its."""
+        try:
+            await super().await_input(seconds)
+        except asyncio.CancelledError as error:
+            if self._begun is None or not self._begun.waits:
+                raise
+            # The end of the job, or of a timeout inside the write, which has this task for its own.
+            self._begun.thrown = error
 
     @property
     def holding(self) -> int:
@@ -94,18 +106,21 @@ class SinkActor(Actor):
             self._apart = max(0, self._apart - 1)
             return False
         records = batch.records
+        try:
+            writing = self._sink.write(records)
+        except Exception:
+            return False  # It will raise again where its error is told.
         self._batch = batch
         began = self.monotonic()
-        begun = begin(self._sink.write(records), self._task, self.variables, self.around.loop)
+        begun = begin(writing, self._task, self.variables, self.around.loop)
         now = self.monotonic()
         self._batch = None
         cast("Channel", self.inbox).lent += now - began
-        if begun is not None:
-            self._begun = begun
-            self._apart = _APART if begun.waits else 0
-            return False
-        if now - began > _PROMPT:
+        if now - began > _PROMPT or (begun is not None and begun.waits):
             self._apart = _APART
+        if begun is not None and (begun.result is None or begun.result.rejected):
+            self._begun = begun
+            return False
         counts, count = self.each[0], len(records)
         counts.records_in += count
         counts.records_out += count

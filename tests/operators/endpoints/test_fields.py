@@ -186,6 +186,15 @@ def test_what_passes_a_loose_look_is_sound_or_cannot_be_written(
         encoded(loose)
 
 
+def test_text_is_no_reason_to_look_at_every_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("one by one")
+
+    monkeypatch.setattr(FieldMap, "_one_by_one", never)
+    rows, rejected = PAIR.rows([{"a": 1.5, "b": "x"}, {"a": 2.5, "b": "y"}], closely=False)
+    assert (rows, rejected) == ([(1.5, "x"), (2.5, "y")], {})
+
+
 def test_text_that_is_not_unicode_is_rejected_beside_other_kinds_of_values() -> None:
     values: list[object] = ["x", "\ud800", 2]
     rows, rejected = PAIR.rows([{"a": 1, "b": value} for value in values])

@@ -109,7 +109,10 @@ async def test_a_small_body_is_written_in_the_turn_of_its_request(
 async def test_without_time_to_spare_a_body_is_written_later(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Spare, "has_time", lambda self: False)
+    def never(_: Spare) -> bool:
+        return False
+
+    monkeypatch.setattr(Spare, "has_time", never)
     assert all(await _turns_until_written(script, monkeypatch, b"[1]"))
 
 

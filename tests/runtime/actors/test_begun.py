@@ -229,6 +229,99 @@ def test_a_job_that_is_cancelled_ends_a_write_that_waits() -> None:
     assert ended == ["write", "close"]
 
 
+async def _later(graph: Graph, started: asyncio.Event) -> None:
+    async with graph.start() as job:
+        await started.wait()
+        await job.cancel()
+
+
+def test_a_job_that_is_cancelled_before_the_sinks_next_turn_ends_the_write_all_the_same() -> None:
+    ended: list[str] = []
+    started: list[asyncio.Event] = []
+
+    class Transaction(CollectingSink[int]):
+        async def write(self, records: Sequence[int]) -> None:
+            try:
+                started[0].set()
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+            finally:
+                await asyncio.sleep(0)
+                ended.append("rolled back")
+
+        async def close(self) -> None:
+            ended.append("closed")
+
+    async def main() -> None:
+        started.append(asyncio.Event())
+        await _later(_called(Transaction(), 6), started[0])
+
+    with pytest.raises(JobCancelled):
+        run_virtual(main)
+    assert ended == ["cancelled", "rolled back", "closed"]
+
+
+def test_a_timeout_that_has_passed_already_is_the_writes_own() -> None:
+    late: list[int] = []
+
+    class Impatient(CollectingSink[int]):
+        async def write(self, records: Sequence[int]) -> None:
+            try:
+                async with asyncio.timeout(0):
+                    await asyncio.sleep(10)
+            except TimeoutError:
+                late.extend(records)
+
+    run_virtual(lambda: _run(_called(Impatient(), 6)))
+    assert late == list(range(6))
+
+
+def test_writes_may_wait_for_the_same_thing() -> None:
+    connected: list[asyncio.Task[None]] = []
+
+    class Connecting(CollectingSink[int]):
+        async def write(self, records: Sequence[int]) -> None:
+            if not connected:
+                connected.append(asyncio.create_task(asyncio.sleep(1)))
+            await connected[0]
+            await super().write(records)
+
+    first, second = Connecting(), Connecting()
+
+    async def call(number: int) -> int:
+        await asyncio.sleep(0.001)
+        return number
+
+    graph = Graph("both", max_batch_size=1)
+    called = graph.read("numbers", scripted(1, 2, 3)).map(call, name="call")
+    called.to("first", first)
+    called.to("second", second)
+    run_virtual(lambda: _run(graph))
+    assert first.records == second.records == [1, 2, 3]
+
+
+class Odd(BaseException):
+    """No Exception, as what some libraries use to leave everything at once."""
+
+
+@pytest.mark.parametrize("where", ["calling", "running"])
+def test_what_goes_wrong_at_once_is_never_the_senders(where: str) -> None:
+    class Wrong(CollectingSink[int]):
+        async def write(self, records: Sequence[int]) -> None:
+            raise Odd
+
+    class Called(CollectingSink[int]):
+        async def write(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+            pass
+
+    graph = _called(Called() if where == "calling" else Wrong(), 6)
+    with pytest.raises((JobFailed, Odd), match=r"takes 1 positional argument|^$") as raised:
+        run_virtual(lambda: _run(graph))
+    assert isinstance(raised.value, JobFailed) == (where == "calling")
+
+
 class Noted(BatchFunction[int, int]):
     """Answers later, and notes the turn of the loop that follows on the one of its answer."""
 
@@ -245,10 +338,11 @@ class Noted(BatchFunction[int, int]):
 
 def _noted(events: list[str], slow: int | None) -> Graph:
     class Noting(CollectingSink[int]):
-        async def write(self, records: Sequence[int]) -> None:
+        async def write(self, records: Sequence[int]) -> Outcome[None]:  # type: ignore[override]
             events.append("written")
             if records[0] == slow:
                 time.sleep(0.002)  # noqa: ASYNC251  (it is to be slow)
+            return Outcome([])
 
     graph = Graph("noted", max_batch_size=1)
     graph.read("numbers", scripted(0, 1, 2)).via("call", Noted(events)).to("out", Noting())
