@@ -30,8 +30,8 @@ class Spare:
     """Whether the thread that asks has time to spare, looked at again every 16 times.
 
     >>> spare = Spare()
-    >>> spare.has_time()
-    True
+    >>> spare.has_time()  # nothing is known yet
+    False
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Spare:
         self._clocks = wall, busy
         self._looked = wall(), busy()
         self._left = _EVERY
-        self._spare = True
+        self._spare = False
 
     def has_time(self) -> bool:
         """As far as is known."""
