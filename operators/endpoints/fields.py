@@ -106,11 +106,22 @@ class FieldMap:
     def _one_by_one(
         self, records: Sequence[Mapping[str, object]]
     ) -> tuple[list[Row], dict[int, Exception]]:
+        picked: list[Row | None] = []
+        for record in records:
+            try:
+                row = self._pick(record)
+                picked.append((row,) if len(self.names) == 1 else row)
+            except Exception:
+                picked.append(None)
+        # Most often a field is missing here and there: then only those need a closer look.
+        whole = [row for row in picked if row is not None]
+        if not _is_sound(whole):
+            picked = [None] * len(records)
         rows: list[Row] = []
         rejected: dict[int, Exception] = {}
-        for index, record in enumerate(records):
+        for index, row in enumerate(picked):
             try:
-                rows.append(self._row(record))
+                rows.append(self._row(records[index]) if row is None else row)
             except Exception as error:
                 rejected[index] = error
         return rows, rejected
@@ -145,6 +156,13 @@ def _adds_up(rows: Sequence[Row]) -> bool:
     except Exception:  # text and None by themselves, and whatever an object's own addition raises
         return False
     return type(total) is float and isfinite(total) and abs(total) < _MOST
+
+
+def _is_sound(rows: Sequence[Row]) -> bool:
+    try:
+        return _sound(rows)
+    except Exception:  # what an object's own addition raises
+        return False
 
 
 def _sound(rows: Sequence[Row]) -> bool:
