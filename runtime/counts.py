@@ -56,12 +56,9 @@ class Waits:
         """A wait begins."""
         self._waited = self._waited[0], now
 
-    def end(self, now: float) -> float:
-        """The wait is over; return how long it was."""
-        before, since = self._waited
-        took = now - since if since is not None else 0.0
-        self._waited = before + took, None
-        return took
+    def end(self, now: float) -> None:
+        """The wait is over."""
+        self._waited = self.seconds(now), None
 
     def forget(self) -> None:
         """It was no wait."""

@@ -115,7 +115,7 @@ class FieldMap:
                 picked.append(None)
         # Most often a field is missing here and there: then only those need a closer look.
         whole = [row for row in picked if row is not None]
-        if not _is_sound(whole):
+        if not _sound(whole):
             picked = [None] * len(records)
         rows: list[Row] = []
         rejected: dict[int, Exception] = {}
@@ -158,13 +158,6 @@ def _adds_up(rows: Sequence[Row]) -> bool:
     return type(total) is float and isfinite(total) and abs(total) < _MOST
 
 
-def _is_sound(rows: Sequence[Row]) -> bool:
-    try:
-        return _sound(rows)
-    except Exception:  # what an object's own addition raises
-        return False
-
-
 def _sound(rows: Sequence[Row]) -> bool:
     """Whether all values may travel, by column, since that is nearly free for good rows.
 
@@ -178,8 +171,11 @@ def _sound(rows: Sequence[Row]) -> bool:
             continue
         kinds = set(types)
         if kinds <= _NUMBERS:
-            # Not the sum: long integers cancel out.
-            if not sum(map(abs, cast("tuple[float, ...]", column))) < _MOST:
+            try:
+                # Not the sum: long integers cancel out.
+                if not sum(map(abs, cast("tuple[float, ...]", column))) < _MOST:
+                    return False
+            except OverflowError:  # an integer that no float holds, beside floats
                 return False
         elif not kinds <= _TEXTS:
             return False

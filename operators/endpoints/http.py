@@ -105,7 +105,7 @@ class HttpJson:
             raise RuntimeError("an endpoint is opened before it is called")
         data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
         asked = session.request(method, self._parsed(url), data=data, allow_redirects=False)
-        del data, body
+        del data, body  # The client has it now, and lets go of it when it is written.
         try:
             response = await asked
             try:

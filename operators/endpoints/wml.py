@@ -44,7 +44,7 @@ class Wml(Endpoint):
         asked = self._http.request(
             "POST", self._url, encoded({"input_data": [{"fields": fields, "values": rows}]})
         )
-        del rows
+        del rows  # Written now, and many requests are under way at once.
         answer = await asked
         try:
             (prediction,) = answer["predictions"]

@@ -198,32 +198,26 @@ class CallActor(Actor):
         window, only, limit = self._window, self.outlets["out"].only, self.around.limit
         if only is None or not self._ordered:
             return False
-        stopped = False
         while window:
             head = window[0]
             if not isinstance(head, Call):
-                stopped = True
-                break
+                return False
             if not head.done:
                 break
             whole = head.whole()
             if whole is None or len(whole) > limit:
-                stopped = True
-                break
+                return False
             head.batch.records = whole
             if not only.offer(head.batch):
-                stopped = True
-                break
+                return False
             window.popleft()
             self._account(len(whole))
-        if stopped:
-            return False
         if self._waiter is None or not window:
             return bool(window)
         return self._crew.queued > 0 and 2 * len(window) > self._most
 
     def _account(self, count: int) -> None:
-        """Whole answers of `count` records have been emitted."""
+        """A whole answer of `count` records has been emitted."""
         counts = self.each[0]
         counts.streak = 0
         counts.in_flight -= count

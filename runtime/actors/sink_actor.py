@@ -102,8 +102,10 @@ class SinkActor(Actor):
         what is made next. A write that begins to wait, or fails, goes on in the task of this
         actor; after one that waits, or is slow, the next ones have turns of their own.
         """
-        if self._apart or not self._plainly or self._task is None:
-            self._apart = max(0, self._apart - 1)
+        if self._apart:
+            self._apart -= 1
+            return False
+        if not self._plainly or self._task is None:
             return False
         records = batch.records
         try:

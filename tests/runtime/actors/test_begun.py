@@ -84,6 +84,15 @@ def test_what_ends_otherwise_is_told_in_its_own_task(fails: bool) -> None:
     run_virtual(main)
 
 
+async def _impatient() -> str:
+    try:
+        async with asyncio.timeout(2.0):
+            await asyncio.sleep(100.0)
+    except TimeoutError:
+        return "late"
+    return "early"
+
+
 def test_what_waits_has_one_task_and_one_context_all_along() -> None:
     seen: list[tuple[asyncio.Task[object] | None, str]] = []
 
@@ -92,12 +101,7 @@ def test_what_waits_has_one_task_and_one_context_all_along() -> None:
             seen.append((asyncio.current_task(), WHERE.get()))
             WHERE.set(f"step {len(seen)}")
             await asyncio.sleep(1.0)
-        try:
-            async with asyncio.timeout(2.0):
-                await asyncio.sleep(100.0)
-        except TimeoutError:
-            return "late"
-        return "early"
+        return await _impatient()
 
     async def main() -> None:
         begun, task, go, results = await _begun_elsewhere(slow())
@@ -113,16 +117,8 @@ def test_what_waits_has_one_task_and_one_context_all_along() -> None:
 
 
 def test_a_timeout_around_the_very_first_wait_cancels_the_task_that_goes_on() -> None:
-    async def slow() -> str:
-        try:
-            async with asyncio.timeout(2.0):
-                await asyncio.sleep(100.0)
-        except TimeoutError:
-            return "late"
-        return "early"
-
     async def main() -> None:
-        _, task, go, results = await _begun_elsewhere(slow())
+        _, task, go, results = await _begun_elsewhere(_impatient())
         go.set()
         await task
         assert results == ["late"]
