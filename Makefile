@@ -11,7 +11,7 @@ FOR_TEST := .venv/.for-test
 BENCHES = $(shell grep -l __main__ bench/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types tests bench clean
+.PHONY: help run test lint types tests services bench clean
 
 help:
 	@echo "make run     score 150,000 iris flowers, into out/ (ARGS='--set bad_every=20' for more)"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint    ruff, as linter and as formatter"
 	@echo "make types   mypy and basedpyright, both strict"
 	@echo "make tests   pytest, with the code in the documents (ARGS='-k words' for a few)"
+	@echo "make services  PostgreSQL for the tests, where none answers (installs it with apt)"
 	@echo "make bench   every figure, and whether it is reached"
 	@echo "make clean   remove what the others made"
 	@echo
@@ -45,6 +46,9 @@ types: $(FOR_TEST)
 tests: $(FOR_TEST)
 	@echo "==> pytest, with the code in the documents and docstrings"
 	@$(BIN)/pytest -q -n 2 $(ARGS)
+
+services:
+	@.ci/services
 
 bench: $(FOR_TEST)
 	@missed=; for bench in $(BENCHES); do \

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["ExitStatus"]
+from ..runtime.errors import ThalwegError
+
+__all__ = ["ExitStatus", "UsageError"]
+
+
+class UsageError(ThalwegError):
+    """Words of the command line that do not go together."""
 
 
 class ExitStatus(IntEnum):
     """One number for each way to end; part of the public face."""
 
     FINE = 0
-    """The job ended, or was drained; the command did what was asked."""
+    """The job ended, was drained or suspended; the command did what was asked."""
     FAILED = 1
     """A part of the job broke."""
     USAGE = 2

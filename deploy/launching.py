@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import JobCancelled, JobFailed
+from ..runtime.errors import JobCancelled, JobFailed, StateLost, StateUnavailable
 from ..runtime.graph import Graph
 from .address import Address
 from .collector import calm_collector
@@ -23,6 +23,7 @@ from .reporting import dead_letter_sinks, left_undone, summary
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from ..runtime.checkpoints.options import State
     from ..runtime.job import Job
     from .http import HttpServer
 
@@ -34,10 +35,11 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Launcher:
     """Starts a graph and stays with it until it has ended.
 
-    SIGTERM and SIGINT drain the job; a second one cancels it; a third ends the process at once,
-    as it would have without us. Parameters: `http`, where to tell metrics and health, or None;
-    `drain_timeout`, seconds a drain may take; `form`, how to show progress; `show_traceback`,
-    whether a failure is told with its traceback.
+    SIGTERM and SIGINT drain the job, or suspend it where it has a store; a second one cancels it;
+    a third ends the process at once, as it would have without us. Parameters: `http`, where to
+    tell metrics and health, or None; `drain_timeout`, seconds a drain may take; `form`, how to
+    show progress; `show_traceback`, whether a failure is told with its traceback; `state`, where
+    the job keeps its epochs.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Launcher:
         http: Address | None,
         drain_timeout: float,
         form: Form,
+        state: State | None = None,
         show_traceback: bool = False,
     ) -> None:
         self._graph = graph
         self._http = http
         self._drain_timeout = drain_timeout
         self._form: Form = form
+        self._state = state
         self._show_traceback = show_traceback
         self._bad = dead_letter_sinks(graph)
 
@@ -69,7 +73,7 @@ class Launcher:
                 from ..runtime.metrics import new_registry
 
                 registry = new_registry()
-            job = self._graph.start(metrics=registry)
+            job = self._graph.start(state=self._state, metrics=registry)
             reporter = Reporter(sys.stderr, self._form, job.progress, self._bad)
             watchdog = Watchdog(loop, reporter.say)
             if self._http is not None and registry is not None:
@@ -91,7 +95,8 @@ class Launcher:
     async def _follow(self, job: Job, reporter: Reporter) -> ExitStatus:
         main = asyncio.current_task()
         assert main is not None
-        stops = _Stops(asyncio.get_running_loop(), reporter.say, self._drain_timeout)
+        what = "draining" if self._state is None else "suspending"
+        stops = _Stops(asyncio.get_running_loop(), reporter.say, what, self._drain_timeout)
 
         def give_up_opening(_: object) -> None:
             if job.state in ("created", "starting"):
@@ -103,6 +108,7 @@ class Launcher:
         with stops:
             try:
                 async with job:
+                    _say_where(job, reporter)
                     with calm_collector():
                         await self._supervise(job, stops)
             except asyncio.CancelledError:
@@ -111,6 +117,10 @@ class Launcher:
                 reporter.say(f"thalweg: {job.name} was stopped before it began")
             except JobCancelled as error:
                 status, undone = ExitStatus.CANCELLED, f"thalweg: {left_undone(error)}"
+            except (StateLost, StateUnavailable) as error:
+                # Not a mistake of the graph's, and it may pass: another start may do better.
+                reporter.say(f"thalweg: {error}")
+                return ExitStatus.FAILED
             except JobFailed as error:
                 status, undone = ExitStatus.FAILED, f"thalweg: {error}"
                 if self._show_traceback:
@@ -126,7 +136,8 @@ class Launcher:
         waiting = asyncio.ensure_future(job.wait())
         await asyncio.wait({waiting, stops.first}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
-            draining = asyncio.ensure_future(job.drain(timeout=self._drain_timeout))
+            stop = job.drain if self._state is None else job.suspend
+            draining = asyncio.ensure_future(stop(timeout=self._drain_timeout))
             await asyncio.wait({draining, stops.second}, return_when=asyncio.FIRST_COMPLETED)
             if not draining.done():
                 await job.cancel()
@@ -138,12 +149,17 @@ class _Stops:
     """The first and the second signal that asks to stop, as futures."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, say: Callable[[str], None], drain_timeout: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        say: Callable[[str], None],
+        what: str,
+        drain_timeout: float,
     ) -> None:
         self.first: asyncio.Future[None] = loop.create_future()
         self.second: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._say = say
+        self._what = what
         self._drain_timeout = drain_timeout
         self._count = 0
         self._before: dict[signal.Signals, object] = {}
@@ -163,7 +179,7 @@ class _Stops:
         name = signal.Signals(number).name
         if self._count == 1:
             self._say(
-                f"thalweg: {name}: draining, for {self._drain_timeout:g} s at most; "
+                f"thalweg: {name}: {self._what}, for {self._drain_timeout:g} s at most; "
                 "a second signal cancels"
             )
             self._loop.call_soon_threadsafe(_resolve, self.first)
@@ -172,6 +188,20 @@ class _Stops:
         for one in _SIGNALS:
             signal.signal(one, signal.SIG_DFL)
         self._loop.call_soon_threadsafe(_resolve, self.second)
+
+
+def _say_where(job: Job, reporter: Reporter) -> None:
+    """Say from which epoch a job goes on, or that nothing is left for it to do."""
+    restored = job.restored
+    if restored is None or not restored.epoch:
+        return
+    if restored.finished:
+        reporter.say(
+            f"thalweg: {job.name} had ended with epoch {restored.epoch}: nothing is left to do "
+            "(another --state begins anew)"
+        )
+    else:
+        reporter.say(f"thalweg: {job.name} goes on from epoch {restored.epoch}")
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

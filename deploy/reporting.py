@@ -52,8 +52,12 @@ def _parts(progress: Progress, rate: float, bad: frozenset[str]) -> list[tuple[s
             colour = _RED if node.node in bad and node.records_out else ""
             parts.append((f"{node.node} {node.records_out:,}", colour))
     parts.append((f"in flight {progress.in_flight:,}", ""))
-    if progress.state not in ("running", "ended", "drained"):
+    if progress.epochs is not None:
+        parts.append((f"epoch {progress.epochs.epoch:,}", ""))
+    if progress.state not in ("running", "ended", "drained", "suspended"):
         parts.append((progress.state, _YELLOW))
+    if progress.epochs is not None and progress.epochs.waiting:
+        parts.append((_printable(f"the state waits: {progress.epochs.waiting}"), _YELLOW))
     return parts + [
         (_printable(f"{node.node} waits: {node.waiting}"), _YELLOW)
         for node in progress.nodes
@@ -100,6 +104,11 @@ def summary(progress: Progress, bad: frozenset[str]) -> str:
     letters = [f"{node.node} {node.dead_letters:,}" for node in progress.nodes if node.dead_letters]
     if letters:
         lines.append(f"  {'dead letters':{width}}  {', '.join(letters)}")
+    late = [f"{node.node} {node.late:,}" for node in progress.nodes if node.late]
+    if late:
+        lines.append(f"  {'late':{width}}  {', '.join(late)}")
+    if progress.epochs is not None:
+        lines.append(f"  {'epoch':{width}}  {progress.epochs.epoch:{digits},}")
     if progress.bottleneck:
         lines.append(f"  {'bottleneck':{width}}  {progress.bottleneck}")
     if progress.state == "cancelled":

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from . import aggregates as aggregates
 from . import endpoints as endpoints
 from . import sinks as sinks
 from . import sources as sources
+from . import windows as windows
+from .transforms.aggregate import aggregate as aggregate
+from .transforms.fold import fold as fold
 from .transforms.score import Field as Field
 from .transforms.score import Prediction as Prediction
 from .transforms.score import score as score
+from .windows.window import window as window
 
-__all__ = ["Field", "Prediction", "endpoints", "score", "sinks", "sources"]
+__all__ = [
+    "Field",
+    "Prediction",
+    "aggregate",
+    "aggregates",
+    "endpoints",
+    "fold",
+    "score",
+    "sinks",
+    "sources",
+    "window",
+    "windows",
+]

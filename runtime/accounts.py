@@ -57,6 +57,7 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
             records_in=one.records_in,
             records_out=one.records_out,
             dead_letters=one.dead_letters,
+            late=one.late,
             in_flight=one.in_flight or actor.holding,
             retries=one.retries,
             seconds_busy=round(busy, 6),

@@ -13,7 +13,7 @@ class Clock:
     """Wall time at start plus monotonic time since: it never jumps, whatever the machine's does.
 
     On a loop that keeps a time of its own (`loop.virtual` is true, as in `thalweg.testing`), that
-    time is the monotonic one.
+    time is the monotonic one; and it may have a wall clock, too.
     """
 
     __slots__ = ("_started_monotonic", "_started_wall", "monotonic")
@@ -22,7 +22,8 @@ class Clock:
         virtual = bool(getattr(loop, "virtual", False))
         # uvloop's own time() is cached per turn of the loop and counts whole milliseconds.
         self.monotonic: Callable[[], float] = loop.time if virtual else time.monotonic
-        self._started_wall = time.time() if wall is None else wall
+        wall_clock: Callable[[], float] = getattr(loop, "wall", time.time)
+        self._started_wall = wall_clock() if wall is None else wall
         self._started_monotonic = self.monotonic()
 
     def now(self) -> float:

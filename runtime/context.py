@@ -7,7 +7,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from .counters import Counter, Counters
 
-__all__ = ["Context"]
+__all__ = ["Context", "Fence"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,10 +19,33 @@ class ThreadHost(Protocol):
     def __call__(self, function: Callable[[], T], /) -> Awaitable[T]: ...
 
 
+class Fence(Protocol):
+    """What a sink that commits needs to know of the state that its job goes on from.
+
+    `lineage` names that state: a job that begins anew, with epoch 1, has another. `token` grows
+    with each start on it, so that a target can refuse what an older copy of the job still sends.
+    """
+
+    @property
+    def lineage(self) -> str:
+        """The name of the state, made when a job first began on it."""
+        ...
+
+    @property
+    def token(self) -> int:
+        """Larger for each later start of the job."""
+        ...
+
+    async def check(self) -> None:
+        """Raise `StateLost` if another copy of the job has taken over."""
+        ...
+
+
 class Context:
     """What an operator may ask of the runtime: its name, a thread, a counter.
 
-    `graph` and `node` are the names it stands under.
+    `graph` and `node` are the names it stands under. `fence` is there when the job has a store,
+    and None when it has none: then nothing will ever be prepared or committed.
 
     >>> from thalweg.testing import context
     >>> given = context(graph="iris", node="score")
@@ -31,11 +54,20 @@ class Context:
     ('iris', 'score')
     """
 
-    __slots__ = ("_counters", "_thread", "graph", "node")
+    __slots__ = ("_counters", "_thread", "fence", "graph", "node")
 
-    def __init__(self, graph: str, node: str, *, thread: ThreadHost, counters: Counters) -> None:
+    def __init__(
+        self,
+        graph: str,
+        node: str,
+        *,
+        thread: ThreadHost,
+        counters: Counters,
+        fence: Fence | None = None,
+    ) -> None:
         self.graph = graph
         self.node = node
+        self.fence = fence
         self._thread = thread
         self._counters = counters
 

@@ -17,18 +17,23 @@ last, also after an error, and never without `open` having begun.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from .context import Context
+from .bookmarks import Bookmark
+from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
+from .durations import Duration, in_seconds
 from .errors import (
     BusyError,
     DataError,
+    LateError,
     MisconfiguredError,
     MissingExtra,
+    StateLost,
+    StateMismatch,
     ThalwegError,
     UnavailableError,
 )
@@ -40,14 +45,18 @@ from .state import KeyedState
 __all__ = [
     "Barrier",
     "BatchFunction",
+    "Bookmark",
     "BusyError",
     "Cause",
     "Context",
     "Counter",
     "DataError",
     "DeadLetter",
+    "Duration",
     "End",
+    "Fence",
     "KeyedState",
+    "LateError",
     "MisconfiguredError",
     "MissingExtra",
     "Operator",
@@ -58,10 +67,13 @@ __all__ = [
     "Retry",
     "Sink",
     "Source",
+    "StateLost",
+    "StateMismatch",
     "ThalwegError",
     "UnavailableError",
     "Watermark",
     "WhenDown",
+    "in_seconds",
 ]
 
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -88,7 +100,9 @@ class Read(Generic[S_co]):
     """What a source read, with positions.
 
     `records` stand at `positions` of `lane` (one each, ascending; a `range` costs nothing);
-    `rejected` becomes dead letters of the source's failed port.
+    `rejected` becomes dead letters of the source's failed port. `note` is what the source wants to
+    be told by `seek` to go on behind these records, such as an offset; the runtime keeps it with
+    the last position. A `Read` of no records only leaves its note.
 
     >>> Read(["a", "b"], range(10, 12), lane="file-1").positions[1]
     11
@@ -98,6 +112,7 @@ class Read(Generic[S_co]):
     positions: Sequence[int]
     lane: str = ""
     rejected: Sequence[Rejected] = ()
+    note: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ class Source(ABC, Generic[S_co]):
     """Reads records. A list is enough; positions, lanes and acknowledgements are there on demand.
 
     >>> class Countdown(Source[int]):
-    ...     async def open(self, context, position=None):
+    ...     async def open(self, context):
     ...         self.left = 3
     ...     async def read(self, limit):
     ...         self.left -= 1
@@ -128,19 +143,32 @@ class Source(ABC, Generic[S_co]):
 
     `rate`, if set, is kept by the runtime: so many records a second. `max_unsettled`, if set, is
     the number of records that may be under way before the runtime stops reading: credit.
+
+    What a restart means for a source: one that overrides `seek` goes on where it was; one that
+    says `redelivers` gets again what it has not acked, from whoever delivers it; any other loses
+    what was under way, which a graph with a store must accept by `lossy=True`.
     """
 
     rate: float | None = None
     max_unsettled: int | None = None
+    redelivers: bool = False
 
-    async def open(self, context: Context, position: int | None = None) -> None:
-        """Get ready to read after `position`, or from the start. No record is read before this."""
+    async def open(self, context: Context) -> None:
+        """Get ready to read from the start. No record is read before this."""
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        """Go on behind these bookmarks, one for each lane; called once, between open and read.
+
+        A lane that is not among them is read from its start. A source that finds that it cannot
+        go on there, as in a file that was replaced by another, raises `MisconfiguredError`.
+        """
 
     @abstractmethod
     async def read(self, limit: int) -> Sequence[S_co] | Read[S_co] | Watermark | Barrier | None:
         """Return 1 to `limit` records as soon as there are some; None when there will be no more.
 
-        A `Watermark` in the place of records is passed on; a `Barrier` is for tests.
+        A `Watermark` in the place of records is passed on; a `Barrier` is for tests, and has the
+        job take an epoch right there.
         Wait rather than return an empty list, and never block the loop: what blocks goes through
         `context.in_thread`. A list is counted by the runtime, from 0; with `Read` the source
         numbers its records itself, each lane ascending. When the job drains, a `read` that waits
@@ -148,7 +176,10 @@ class Source(ABC, Generic[S_co]):
         """
 
     async def ack(self, lane: str, position: int) -> None:
-        """All records of `lane` up to `position` have arrived. Called in the order of reading."""
+        """All records of `lane` up to `position` have arrived. Called in the order of reading.
+
+        With a store this means: they are part of an epoch that is stored and committed.
+        """
 
     async def drain(self) -> None:
         """The job drains. A source that overrides this ends by itself: once it has handed over
@@ -173,7 +204,16 @@ class Sink(ABC, Generic[R_contra]):
 
     `repeatable` says that a write may be made again after it raised `BusyError` or
     `UnavailableError`, as `retry` says.
+
+    A sink whose target can be transactional overrides `prepare`, `commit` and `discard`, all
+    three: then what it writes under a store counts exactly once. Until a write is committed nobody
+    else may see it. Without a store (`context.fence` is None) none of them is ever called, and a
+    write is visible when it returns. They are called in turn with `write`, never during one. One
+    whose target may be of another kind, such as a pipe, also overrides `transactional`.
     """
+
+    gap: str = ""
+    """For a sink that commits: what can still go wrong, in a few words, for the plan to show."""
 
     function: Callable[[R_contra], object] | None = None
     """A sink that does nothing but call a plain function for each record may say so: it is then
@@ -183,6 +223,15 @@ class Sink(ABC, Generic[R_contra]):
     repeatable: bool = False
     retry: Retry = Retry()
     timeout: float = 60.0
+
+    @property
+    def transactional(self) -> bool:
+        """Whether a sink that overrides `prepare`, `commit` and `discard` can do so here.
+
+        One that writes to a file or to a pipe, as it is told, may say False: then none of the
+        three is called, and a write is visible when it returns. Asked of the prototype too.
+        """
+        return True
 
     async def open(self, context: Context) -> None:
         """Get ready to write."""
@@ -195,8 +244,41 @@ class Sink(ABC, Generic[R_contra]):
         letters and the others count as delivered. Any other exception fails the job.
         """
 
+    async def write_keyed(
+        self, records: Sequence[R_contra], keys: Sequence[str | None]
+    ) -> Outcome[None] | None:
+        """Override this to write with a key for each record, for targets that know repeats.
+
+        The same record has the same key after a restart: its source, lane and position, and a
+        number where it is one of several that were made of one. None stands for a record that no
+        single record of a source made, such as one emitted on a timer.
+        """
+        raise NotImplementedError
+
+    async def prepare(self, epoch: int) -> bytes:
+        """Make what was written since the last `prepare` survive a crash, without showing it.
+
+        Returns what `commit` needs to show it, which is stored with the epoch: some bytes, such as
+        the name of a file. What is written after this belongs to the next epoch.
+        """
+        return b""
+
+    async def commit(self, epoch: int, prepared: bytes) -> None:
+        """The epoch is stored: show what was prepared for it.
+
+        May be called again for an epoch that was committed, after a restart; then it does nothing
+        that was done before. Look at `context.fence` in the same transaction, or just before.
+        """
+
+    async def discard(self, epoch: int) -> None:
+        """Throw away what was written or prepared after `epoch`: called once at each start.
+
+        It comes between `open` and the first write; 0 is a job that begins anew. Should the
+        epoch have prepared something, `commit` is called next.
+        """
+
     async def close(self) -> None:
-        """Let go of everything. All that `write` returned for is already safe."""
+        """Let go of everything. What was not prepared is gone, without a store it is safe."""
 
 
 class BatchFunction(ABC, Generic[R_contra, S_co]):
@@ -245,11 +327,17 @@ class Operator(ABC, Generic[R_contra, S_co]):
     ...     def restore(self, data):
     ...         self.last = int(data)
 
-    Memory is whatever `snapshot` returns and every `KeyedState` among the attributes. An operator
-    that has either needs `volatile=True` in `.via(...)` as long as the job has no store: what it
-    remembers is lost when the process ends. Only an operator with memory may emit outside
-    `process`.
+    Memory is whatever `snapshot` returns and every `KeyedState` among the attributes; a store saves
+    it with each epoch. In a job without a store, an operator with memory needs `volatile=True` in
+    `.via(...)`: what it remembers is lost when the process ends. Only an operator with memory may
+    emit outside `process`.
+
+    `version` is that of what `snapshot` returns. Raise it when the form changes, and let `upgrade`
+    turn the older form into the present one.
     """
+
+    version: int = 1
+    clock: Literal["event", "processing"] = "event"
 
     async def open(self, context: Context) -> None:
         """Get ready. `restore` has not been called yet."""
@@ -261,6 +349,32 @@ class Operator(ABC, Generic[R_contra, S_co]):
         An exception makes this record a dead letter, and the next one is processed. What was
         yielded before the exception stays.
         """
+
+    def process_at(self, record: R_contra, at: float) -> Iterable[S_co]:
+        """As `process`, with the record's time in seconds since 1970.
+
+        Override this, and it is called in the place of `process`. Which time it is, `clock` says:
+        "event" is that of the record, and the graph must then say `event_time` above; "processing"
+        is that of the runtime's clock. Raise `LateError` for a record that comes too late to be
+        counted: it goes to the `late` port.
+        """
+        return self.process(record)
+
+    def process_each(self, records: Iterator[R_contra], emit: Callable[[S_co], object]) -> None:
+        """Where a loop of your own is faster: as `process` for each, `emit` called with what comes.
+
+        It must do just what `process` does, one record after the other: take the next one only
+        when done with the one before, since that tells the runtime which record made what. An
+        exception makes the record that was taken last a dead letter; then this is called again,
+        with the rest. So it must leave everything in order, whenever it raises.
+        """
+        raise NotImplementedError
+
+    def process_each_at(
+        self, pairs: Iterator[tuple[R_contra, float]], emit: Callable[[S_co], object]
+    ) -> None:
+        """As `process_each`, for an operator that overrides `process_at`: records with times."""
+        raise NotImplementedError
 
     def wake_at(self) -> float | None:
         """When to call `on_wake`, in seconds since 1970; asked after each batch and wake-up."""
@@ -284,6 +398,13 @@ class Operator(ABC, Generic[R_contra, S_co]):
 
     def restore(self, data: bytes) -> None:
         """Remember what `snapshot` returned. Called between `open` and the first record."""
+
+    def upgrade(self, version: int, data: bytes) -> bytes:
+        """What `snapshot` of an older `version` returned, in today's form; for `restore`."""
+        raise StateMismatch(
+            f"{type(self).__name__} has version {self.version} and was saved with version "
+            f"{version}: write upgrade(version, data), or forget what it remembers"
+        )
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -20,6 +20,7 @@ class NodeCounts:
         "fail_after",
         "in_flight",
         "kind",
+        "late",
         "node",
         "records_in",
         "records_out",
@@ -35,6 +36,7 @@ class NodeCounts:
         self.records_in = 0
         self.records_out = 0
         self.dead_letters = 0
+        self.late = 0
         self.in_flight = 0
         self.retries = 0
         self.streak = 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .contracts import BatchFunction
-from .nodes import FAILED, Node, Port, Regroup, describe_callable, is_a
+from .memory import needs_store
+from .nodes import FAILED, LATE, Node, Port, Regroup, describe_callable, is_a
 
 if TYPE_CHECKING:
     from .plan import Plan, PlannedActor
@@ -25,13 +27,29 @@ def as_text(plan: Plan) -> str:
         lines.append(f"\n{actor.name}  [{actor.shape}]")
         lines.extend(f"    {line}" for node in actor.nodes for line in _about(node))
         for port, readers in _outputs(plan, actor):
-            where = ", ".join(readers) if readers else "nowhere: the first error fails the job"
+            lost = (
+                "counted and dropped"
+                if port.endswith(f".{LATE}")
+                else "the first error fails the job"
+            )
+            where = ", ".join(readers) if readers else f"nowhere: {lost}"
             lines.append(f"    {port} -> {where}")
         if actor.exact is False and any(n.kind in ("filter", "flat_map") for n in actor.nodes):
             lines.append("    origins below are stretches: nothing there sends dead letters on")
         if any(node.kind == "map_batch" for node in actor.nodes):
             lines.append("    origins below are stretches: a batch function hides which is which")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_delivery(plan)])
+
+
+def _delivery(plan: Plan) -> list[str]:
+    """What is promised across restarts, with a store and without."""
+    lines = ["\ndelivery with a store (--state)"]
+    lines += [f"    {promise}" for promise in plan.promises(store=True)]
+    lines.append("delivery without")
+    needs = [node.name for node in plan.graph.nodes if needs_store(node)]
+    if needs:
+        return [*lines, f"    none: {', '.join(needs)} may not forget (volatile=True would let it)"]
+    return lines + [f"    {promise}" for promise in plan.promises(store=False)]
 
 
 def _about(node: Node) -> list[str]:
@@ -52,8 +70,10 @@ def _about(node: Node) -> list[str]:
     if options.max_in_flight > 1:
         order = "in order" if options.ordered else "not in order"
         what += f", {options.max_in_flight} in flight, {order}, {options.timeout:g} s each"
+    if options.key_version > 1:
+        what += f", version {options.key_version}"
     if options.volatile:
-        what += ", volatile: its memory is lost with the process"
+        what += ", volatile: without a store its memory is lost with the process"
     if options.on_failure == "isolate":
         what += ", isolated if it breaks"
     return [what]
@@ -124,5 +144,9 @@ def as_dict(plan: Plan) -> dict[str, object]:
             }
             for actor in plan.actors
         ],
+        "delivery": {
+            name: [asdict(promise) for promise in plan.promises(store=store)]
+            for name, store in (("with_store", True), ("without_store", False))
+        },
         "mermaid": as_mermaid(plan),
     }

@@ -12,10 +12,16 @@ __all__ = [
     "GraphError",
     "JobCancelled",
     "JobFailed",
+    "LateError",
     "MisconfiguredError",
     "MissingExtra",
     "RuntimeFault",
     "SettingError",
+    "StateDamaged",
+    "StateError",
+    "StateLost",
+    "StateMismatch",
+    "StateUnavailable",
     "ThalwegError",
     "UnavailableError",
 ]
@@ -52,6 +58,10 @@ class DataError(ThalwegError):
     """The data was refused. Raised for a whole batch by a repeatable function, it is halved
     until the bad record stands alone; raised for one record, that record becomes a dead letter.
     """
+
+
+class LateError(ThalwegError):
+    """A record came too late to be counted: raised by an operator, it sends it to `late`."""
 
 
 class BusyError(ThalwegError):
@@ -110,3 +120,25 @@ class JobCancelled(ThalwegError):
         super().__init__(message)
         self.unprocessed = unprocessed
         self.settled = settled
+
+
+class StateError(ThalwegError):
+    """The base of what goes wrong with the saved state of a job."""
+
+
+class StateUnavailable(StateError):
+    """The store cannot be reached, or has no room, right now: the save is tried again."""
+
+
+class StateDamaged(StateError):
+    """What was saved cannot be read back as it was written; the message names it."""
+
+
+class StateLost(StateError):
+    """Another copy of the job has taken over its state: this one stops, and changes nothing."""
+
+
+class StateMismatch(StateError):
+    """The graph has changed in a way that its saved state cannot follow; the message names the
+    operator. Raised before anything runs.
+    """

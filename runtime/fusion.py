@@ -59,7 +59,7 @@ class Bad:
 
 
 def source_of(kinds: Sequence[str], *, exact: bool) -> str:
-    """The text of the loop for functions of these kinds: `map`, `filter`, and `each` at the end."""
+    """The text of the loop for functions of these kinds: `map`, `filter`, `key_by`; `each` ends."""
     tracked = exact and "filter" in kinds
     drops = [f"d{number}" for number, kind in enumerate(kinds) if kind == "filter"]
     # The functions are arguments, so that they are looked up at once; there is one variable, so
@@ -85,6 +85,8 @@ def source_of(kinds: Sequence[str], *, exact: bool) -> str:
         raised.append((len(head) + len(loop) + 1, number))
         if kind == "map":
             loop.append(f"                record = f{number}(record)")
+        elif kind == "key_by":
+            loop.append(f"                record = (f{number}(record), record)")
         elif kind == "each":
             loop.append(f"                f{number}(record)")
         else:

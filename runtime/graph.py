@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .contracts import DeadLetter, Source
@@ -10,8 +12,12 @@ from .nodes import FAILED, Kind, Node, NodeOptions, Port, declared_at, is_a, is_
 from .stream import Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+
     from prometheus_client import CollectorRegistry
 
+    from .checkpoints.options import State
     from .job import Job
     from .plan import Plan
     from .progress import Progress
@@ -85,15 +91,34 @@ class Graph:
         """
         return Stream(self, (Port(GRAPH, FAILED),))
 
-    def read(self, name: str, source: Source[R]) -> Stream[R]:
-        """The records of a source, under a name of its own."""
+    def read(
+        self,
+        name: str,
+        source: Source[R],
+        *,
+        lossy: bool = False,
+        identity: Callable[[R], object] | None = None,
+    ) -> Stream[R]:
+        """The records of a source, under a name of its own.
+
+        These say what a restart may mean for a job that has a store. `lossy=True` accepts that
+        what is under way is lost with the process, where the source cannot go on. `identity` names
+        the id of a record, for a source whose records are delivered again until they are acked:
+        then one that is part of an epoch already is passed over when it comes again.
+        """
         if not is_a(source, Source):
             raise GraphError(
                 f"read({name!r}, …) takes a Source, not {type(source).__name__}: "
                 "for an iterable use sources.records(…)",
                 where=declared_at(),
             )
-        self.add("source", name, source, (), NodeOptions())
+        if identity is not None and not source.redelivers:
+            raise GraphError(
+                f"identity is for sources that deliver again what was not acked: {name!r} "
+                f"({type(source).__name__}) does not",
+                where=declared_at(),
+            )
+        self.add("source", name, source, (), NodeOptions(lossy=lossy, identity=identity))
         return Stream(self, (Port(name),))
 
     def add(
@@ -133,24 +158,41 @@ class Graph:
                 f"{stream!r} belongs to another graph than {self.name!r}", where=declared_at()
             )
 
+    def with_work(self, work: Mapping[str, object]) -> Graph:
+        """The same graph with other sources, operators or sinks at the nodes of these names."""
+        other = copy.copy(self)
+        other._nodes = {
+            name: replace(node, work=work[name]) if name in work else node
+            for name, node in self._nodes.items()
+        }
+        return other
+
     def plan(self) -> Plan:
         """The graph checked, fused and ready to start. Raises GraphError with file and line."""
         from .plan import Plan
 
         return Plan.of(self)
 
-    def start(self, *, metrics: CollectorRegistry | None = None) -> Job:
+    def start(
+        self,
+        *,
+        state: State | str | PathLike[str] | None = None,
+        metrics: CollectorRegistry | None = None,
+    ) -> Job:
         """A job of this graph: `async with graph.start() as job:` opens everything and runs it.
 
         Leaving the block drains the job, or cancels it after an exception. `metrics` is the
-        Prometheus registry that exports it while it runs.
+        Prometheus registry that exports it while it runs. `state` is where it keeps its epochs: a
+        folder, a PostgreSQL URL, or a `State` with options. A job that is started again on the
+        same state goes on by itself, and leaving its block suspends it: it takes a last epoch, and
+        nothing is closed that is still open.
         """
         from .job import Job
 
-        return Job(self.plan(), metrics=metrics)
+        return Job(self.plan(), state=state, metrics=metrics)
 
-    def run(self) -> Progress:
-        """Run to the end on a loop of its own and return the last progress.
+    def run(self, *, state: State | str | PathLike[str] | None = None) -> Progress:
+        """Run to the end on a loop of its own and return the last progress; `state` as in `start`.
 
         For scripts. Inside a running loop, as in a notebook or a service, it raises ThalwegError:
         use `start` there.
@@ -172,7 +214,7 @@ class Graph:
             new_loop = uvloop.new_event_loop
 
         async def main() -> Progress:
-            async with self.start() as job:
+            async with self.start(state=state) as job:
                 await job.wait()
             return job.progress()
 

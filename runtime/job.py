@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import os
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .accounts import left_behind, progress_of
-from .actors import Actor, RegroupActor, SourceActor, Surroundings, make_actor
-from .channel import Channel
+from .actors import Actor, RegroupActor, SourceActor, Surroundings
+from .checkpoints.keeper import Keeper
+from .checkpoints.manifest import check_without_store
+from .checkpoints.options import State
+from .checkpoints.recovery import Restored
 from .clock import Clock
 from .context import Context
 from .counters import Counters
 from .errors import JobCancelled, JobFailed, ThalwegError
-from .merge import Merge
-from .nodes import FAILED, Port, nearest
-from .plan import Plan, PlannedActor
+from .handover import Handover
+from .nodes import nearest
+from .plan import Plan
 from .progress import JobState, Progress
+from .wiring import started_anew, wire
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -31,7 +33,7 @@ __all__ = ["Job"]
 
 T = TypeVar("T")
 
-_PROTOTYPES = ("source", "function", "operator", "sink")
+_PROTOTYPES = ("source", "function", "operator", "event_time", "sink")
 
 _STOPPING = 10.0
 """Seconds an actor has to stop when it is cancelled, before it is given up."""
@@ -60,9 +62,8 @@ class Job:
         self,
         plan: Plan,
         *,
+        state: State | str | os.PathLike[str] | None = None,
         metrics: CollectorRegistry | None = None,
-        restored: Mapping[str, dict[str, bytes]] | None = None,
-        on_snapshot: Callable[[int, str, dict[str, bytes]], None] | None = None,
     ) -> None:
         self.plan = plan
         self.id = os.urandom(8).hex()
@@ -72,8 +73,9 @@ class Job:
         self.actors: tuple[Actor, ...] = ()
         self._metrics = metrics
         self._unregister: Callable[[], None] | None = None
-        self._restored = dict(restored or {})
-        self._on_snapshot = on_snapshot or _keep_nothing
+        self._keeper = None if state is None else Keeper(plan, state)
+        if self._keeper is None:
+            check_without_store(plan)
         self._tasks: dict[asyncio.Task[None], Actor] = {}
         self._failure: BaseException | None = None
         self._cancelled: JobCancelled | None = None
@@ -90,11 +92,19 @@ class Job:
         if self.state != "created":
             raise ThalwegError("a job starts once: call graph.start() for another")
         self._loop = asyncio.get_running_loop()
+        self._handover = Handover(self._loop)
         self._clock = Clock(self._loop)
         self._began = self._clock.monotonic()
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._go = asyncio.Event()
         self.state = "starting"
+        if self._keeper is not None:
+            try:
+                await self._keeper.open(self._clock, self._lost)
+            except BaseException:
+                self.state = "failed"
+                self._finished.cancel()
+                raise
         self._build()
         if self._metrics is not None:
             from .metrics import export
@@ -121,6 +131,8 @@ class Job:
             await self.__aexit__(None, None, None)
         if self.state == "starting":
             self.state = "running"
+            if self._keeper is not None:
+                self._keeper.start(self.actors)
         self._go.set()
         return self
 
@@ -130,7 +142,7 @@ class Job:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drain, or cancel after an exception, and let go of everything."""
+        """Drain, or suspend with a store, or cancel after an exception; let go of everything."""
         try:
             if error is not None:
                 await self.cancel()
@@ -139,6 +151,8 @@ class Job:
                     # What the program met, such as a lost delivery, is what came of the failure.
                     assert failure is not None
                     raise failure from error
+            elif self._keeper is not None:
+                await self.suspend()
             else:
                 await self.drain()
         finally:
@@ -178,6 +192,51 @@ class Job:
             await self.cancel()
             raise
 
+    async def suspend(self, *, timeout: float | None = None) -> None:
+        """Take a last epoch and stop: the next start on the same state goes on from there.
+
+        Nothing ends: no window closes, no operator emits its last. After `timeout` seconds (None:
+        no limit) the job is cancelled and JobCancelled is raised; then the next start goes on from
+        the epoch before. Raises JobFailed as `wait` does, ThalwegError for a job without a store.
+        """
+        if self._keeper is None:
+            raise ThalwegError(
+                f"the job of graph {self.name!r} has no store to go on from: drain it instead"
+            )
+        limit = asyncio.timeout(timeout)
+        try:
+            async with limit:
+                if self.state == "running":
+                    self.state = "suspending"
+                    sources = [one for one in self.actors if isinstance(one, SourceActor)]
+                    await self._keeper.suspend(sources, self._finished)
+                    self._stop()
+                elif self.state == "starting":
+                    self.state = "suspending"
+                    self._stop()
+                await self.wait()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            await self.cancel()
+            await self.wait()
+        except asyncio.CancelledError:
+            await self.cancel()
+            raise
+
+    async def checkpoint(self) -> int:
+        """Take an epoch of all that was read by now; return its number when it is committed.
+
+        Raises ThalwegError for a job without a store, and as `wait` does when the job stops first.
+        """
+        if self._keeper is None:
+            raise ThalwegError(f"the job of graph {self.name!r} has no store")
+        number = await self._keeper.checkpoint(self._finished)
+        if number is None:
+            await self.wait()
+            raise ThalwegError(f"the job of graph {self.name!r} has ended")
+        return number
+
     async def cancel(self) -> None:
         """Stop at once, sources first, and count what was not processed."""
         if not self._finished.done():
@@ -204,6 +263,11 @@ class Job:
                 await self.wait()  # The source is closed because the job stops: say why.
             raise
 
+    @property
+    def restored(self) -> Restored | None:
+        """What the job went on from, once it has begun; None without a store."""
+        return None if self._keeper is None else self._keeper.restored
+
     def progress(self) -> Progress:
         """What the job has done so far: plain numbers, cheap, and safe to read from any thread."""
         now = self._clock.monotonic() if self._clock is not None else 0.0
@@ -219,6 +283,7 @@ class Job:
             settled=sum(actor.settled_records for actor in sources),
             dead_letters=sum(node.dead_letters for node in nodes),
             nodes=nodes,
+            epochs=None if self._keeper is None else self._keeper.progress(now),
         )
 
     def _push_of(self, name: str) -> Callable[[Sequence[object]], Awaitable[Delivery]]:
@@ -244,39 +309,27 @@ class Job:
             context=self._context,
             starved=self._starved,
             credit_changed=self._credit_changed,
-            on_snapshot=self._on_snapshot,
-            restored=self._restored,
+            checkpoints=None if self._keeper is None else self._keeper.coordinator,
+            anew=started_anew(self.plan),
         )
-        made = {planned.name: make_actor(_copied(planned), around) for planned in self.plan.actors}
-        inboxes: dict[str, list[Channel]] = {name: [] for name in made}
-        for actor in made.values():
-            outlets = {Port(actor.nodes[-1].name, p): o for p, o in actor.outlets.items()}
-            outlets |= {Port(name, FAILED): outlet for name, outlet in actor.failed.items()}
-            for port, outlet in outlets.items():
-                for reader in self.plan.readers.get(port, ()):
-                    channel = Channel(
-                        f"{port} -> {reader}",
-                        max_batches=graph.channel_batches,
-                        max_records=graph.channel_records,
-                        max_bytes=graph.channel_bytes,
-                        loop=self._loop,
-                    )
-                    outlet.add(channel)
-                    inboxes[reader].append(channel)
-        for name, channels in inboxes.items():
-            if channels:
-                made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
-        self.actors = tuple(made.values())
+        self.actors = wire(self.plan, around)
 
     def _context(self, node: str) -> Context:
-        return Context(self.name, node, thread=self._in_thread, counters=self.counters)
+        return Context(
+            self.name,
+            node,
+            thread=self._in_thread,
+            counters=self.counters,
+            fence=None if self._keeper is None else self._keeper.fence,
+        )
 
     async def _in_thread(self, function: Callable[[], T]) -> T:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(
                 max_workers=64, thread_name_prefix=f"thalweg-{self.name}"
             )
-        return await self._loop.run_in_executor(self._executor, function)
+        with self._handover:
+            return await self._loop.run_in_executor(self._executor, function)
 
     def _starved(self) -> bool:
         """Whether every source that could still read waits for what is under way."""
@@ -288,6 +341,15 @@ class Job:
             for actor in self.actors:
                 if isinstance(actor, RegroupActor) and actor.inbox is not None:
                     actor.inbox.wake()
+
+    def _lost(self, error: BaseException) -> None:
+        """The state cannot be kept any more: that fails the job."""
+        if self._failure is None and not self._finished.done():
+            self._failure = JobFailed(
+                f"graph {self.name!r}: {error}", graph=self.name, node="state"
+            )
+            self._failure.__cause__ = error
+            self._stop()
 
     def _actor_done(self, task: asyncio.Task[None]) -> None:
         actor = self._tasks[task]
@@ -350,6 +412,18 @@ class Job:
             return
         assert self._clock is not None
         self._lasted = self._clock.monotonic() - self._began
+        if self._keeper is None:
+            self._conclude()
+            return
+        # Its last act: the next copy of the job need not wait for this one's state.
+        closing = self._loop.create_task(self._keeper.close())
+        closing.add_done_callback(self._conclude)
+
+    def _conclude(self, closing: asyncio.Task[None] | None = None) -> None:
+        if closing is not None and not closing.cancelled() and (error := closing.exception()):
+            self._failure = self._failure or error
+        if self._finished.done():
+            return
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
         if self._failure is not None:
@@ -357,6 +431,8 @@ class Job:
         elif self._cancelled is not None:
             self.state = "cancelled"
             self._cancelled = left_behind(self.name, self.actors)
+        elif self.state == "suspending" and self._cancelling:
+            self.state = "suspended"
         else:
             self.state = "drained" if self.state == "draining" else "ended"
         self._finished.set_result(None)
@@ -366,16 +442,3 @@ class Delivery(Protocol):
     """What a push returns: awaiting it waits until the records have arrived."""
 
     def __await__(self) -> Generator[Any, Any, None]: ...
-
-
-def _keep_nothing(epoch: int, node: str, memory: dict[str, bytes]) -> None:
-    """What a job without a store does with the memory that a barrier finds."""
-
-
-def _copied(planned: PlannedActor) -> PlannedActor:
-    """The actor with operators of its own: those in the graph are prototypes."""
-    nodes = tuple(
-        replace(node, work=copy.copy(node.work)) if node.kind in _PROTOTYPES else node
-        for node in planned.nodes
-    )
-    return replace(planned, nodes=nodes)

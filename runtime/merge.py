@@ -17,8 +17,9 @@ __all__ = ["Merge"]
 class Merge:
     """Reads several channels in turn and passes on each signal once.
 
-    A watermark is the least of all inputs'. A barrier holds its input back until it has come on
-    every input that has not ended. The end is when all have ended.
+    A watermark is the least of those inputs that have neither ended nor gone idle, and never goes
+    back. A barrier holds its input back until it has come on every input that has not ended. The
+    end is when all have ended.
     """
 
     __slots__ = (
@@ -28,10 +29,11 @@ class Merge:
         "_due",
         "_emitted",
         "_ended",
+        "_idle",
         "_loop",
+        "_marks",
         "_turn",
         "_waiter",
-        "_watermarks",
         "_woken",
     )
 
@@ -43,8 +45,9 @@ class Merge:
         self._ahead: set[int] = set()
         self._barrier: Barrier | None = None
         self._due: Barrier | None = None
-        self._watermarks: dict[int, float] = {}
+        self._marks: dict[int, Watermark] = {}
         self._emitted = float("-inf")
+        self._idle: bool = False
         self._woken = False
         self._waiter: asyncio.Future[None] | None = None
 
@@ -76,7 +79,7 @@ class Merge:
 
     def _heed(self, index: int, signal: Signal | Batch) -> Signal | None:
         if isinstance(signal, Watermark):
-            self._watermarks[index] = signal.at
+            self._marks[index] = signal
             return self._low_watermark()
         if isinstance(signal, Barrier):
             self._barrier = signal
@@ -100,14 +103,17 @@ class Merge:
         return barrier
 
     def _low_watermark(self) -> Watermark | None:
+        """The watermark of all inputs together, if it says anything new."""
         live = [index for index in range(len(self._channels)) if index not in self._ended]
-        if not live or any(index not in self._watermarks for index in live):
+        if any(index not in self._marks for index in live):
+            return None  # Nobody knows yet how old the records of that input are.
+        awake = [self._marks[index].at for index in live if not self._marks[index].idle]
+        low, idle = min(awake, default=self._emitted), not awake
+        if low <= self._emitted and idle is self._idle:
             return None
-        low = min(self._watermarks[index] for index in live)
-        if low <= self._emitted:
-            return None
-        self._emitted = low
-        return Watermark(low)
+        self._emitted = max(low, self._emitted)
+        self._idle = idle
+        return Watermark(self._emitted, idle)
 
     async def wait(self, seconds: float | None = None) -> None:
         """Return when there may be something to take, when woken, or after `seconds`."""

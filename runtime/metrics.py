@@ -6,7 +6,7 @@ The only file that imports prometheus_client.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from weakref import WeakKeyDictionary
 
 from prometheus_client.core import (
@@ -19,7 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from .counts import LATENCY_BUCKETS
-from .progress import NodeProgress, Progress
+from .progress import JobState, NodeProgress, Progress
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobCollector", "export", "exposition", "new_registry"]
 
-_STATES = ("created", "starting", "running", "draining", "ended", "drained", "cancelled", "failed")
+_STATES: tuple[JobState, ...] = get_args(JobState)
 
 
 class JobCollector(Collector):
@@ -49,6 +49,7 @@ class JobCollector(Collector):
         progress = self._job.progress()
         yield self._state(progress)
         yield from self._of_job(progress)
+        yield from self._of_epochs(progress)
         yield from self._of_nodes(progress)
         yield from self._of_channels(progress)
         yield self._latency()
@@ -77,12 +78,35 @@ class JobCollector(Collector):
         gauge.add_metric(name, progress.in_flight)
         yield gauge
 
+    def _of_epochs(self, progress: Progress) -> Iterator[Metric]:
+        """Only of a job that has a store: what counts epochs at 0 elsewhere would mislead."""
+        epochs = progress.epochs
+        if epochs is None:
+            return
+        counter = CounterMetricFamily(
+            "thalweg_epochs", "Epochs that this run has committed", labels=["graph"]
+        )
+        counter.add_metric([progress.name], epochs.taken)
+        yield counter
+        for metric, text, value in (
+            ("epoch", "The last epoch that was committed", float(epochs.epoch)),
+            ("epoch_seconds", "How long the last epoch took, to its last commit", epochs.seconds),
+            ("epoch_bytes", "The size of the last epoch", float(epochs.bytes)),
+            ("epoch_age_seconds", "The time since an epoch was committed", epochs.age),
+            ("store_waiting", "1 while an epoch waits for the store", epochs.waiting is not None),
+        ):
+            if value is not None:
+                gauge = GaugeMetricFamily(f"thalweg_{metric}", text, labels=["graph"])
+                gauge.add_metric([progress.name], float(value))
+                yield gauge
+
     def _of_nodes(self, progress: Progress) -> Iterator[Metric]:
         counters: tuple[tuple[str, str, Callable[[NodeProgress], float]], ...] = (
             ("records_in", "Records that entered the node", lambda n: n.records_in),
             ("records_out", "Records that left the node, or that a sink wrote",
              lambda n: n.records_out),
             ("dead_letters", "Records that the node gave up", lambda n: n.dead_letters),
+            ("late_records", "Records that came too late to be counted", lambda n: n.late),
             ("retries", "Calls that were repeated", lambda n: n.retries),
         )  # fmt: skip
         for metric, text, value in counters:

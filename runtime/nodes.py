@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import GraphError
 
 __all__ = [
     "FAILED",
+    "LATE",
     "Kind",
     "Node",
     "NodeOptions",
@@ -32,6 +33,8 @@ Kind = Literal[
     "filter",
     "flat_map",
     "map_batch",
+    "key_by",
+    "event_time",
     "split",
     "batch",
     "function",
@@ -41,6 +44,9 @@ Kind = Literal[
 
 FAILED = "failed"
 """The port that every node has, for dead letters."""
+
+LATE = "late"
+"""The port of a node that knows the time, for records that came too late; it may go nowhere."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\Z")
 _OURS = ("thalweg.runtime", "thalweg.operators")
@@ -80,6 +86,9 @@ class NodeOptions:
     volatile: bool = False
     fail_after: int | None = 1000
     on_failure: Literal["stop", "isolate"] = "stop"
+    lossy: bool = False
+    identity: Callable[[Any], object] | None = None
+    key_version: int = 1
 
     def __post_init__(self) -> None:
         if not is_count(self.max_in_flight) or self.max_in_flight > 100_000:
@@ -88,6 +97,8 @@ class NodeOptions:
             raise ValueError(f"timeout is a number of seconds above 0, not {self.timeout!r}")
         if self.fail_after is not None and not is_count(self.fail_after):
             raise ValueError(f"fail_after is 1 or more, or None, not {self.fail_after!r}")
+        if not is_count(self.key_version):
+            raise ValueError(f"version is 1 or more, not {self.key_version!r}")
         if self.on_failure not in ("stop", "isolate"):
             raise ValueError(f"on_failure is 'stop' or 'isolate', not {self.on_failure!r}")
 

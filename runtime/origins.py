@@ -1,8 +1,9 @@
-"""Where records came from: source, lane and position, at no cost per record.
+"""Where records came from, and when they happened: at no cost per record.
 
 A batch carries one `Origins`: a few parts, each a stretch of positions of one lane. A filter or a
 regroup bends the parts, never the records. Where exact tracking is not wanted, a part keeps only
-the stretch it came from, which is still true and free.
+the stretch it came from, which is still true and free. Below an `event_time` a part also holds the
+time of each of its records, which is bent as the positions are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class Origin:
 
     `position` counts within the lane as its source defines it. When `through` is larger, the
     record came from somewhere between the two: an operator on the way does not say which record
-    became which. Both are None where nothing is known.
+    became which. Both are None where nothing is known; `source` is empty where there is none.
 
     >>> print(Origin("flowers", "", 19))
     flowers, record 19
@@ -31,6 +32,8 @@ class Origin:
     through: int | None = None
 
     def __str__(self) -> str:
+        if not self.source:
+            return "what no single record of a source made"
         lane = f" lane {self.lane!r}" if self.lane else ""
         if self.position is None:
             return f"{self.source}{lane}, position not known"
@@ -40,9 +43,13 @@ class Origin:
 
 
 class _Part:
-    """A stretch of one lane: `count` records at `positions`, or somewhere in `first..last`."""
+    """A stretch of one lane: `count` records at `positions`, or somewhere in `first..last`.
 
-    __slots__ = ("count", "first", "lane", "last", "positions", "source")
+    `times` are the event times of the records, where they have some. No source, an empty name,
+    stands behind what an operator made of its memory.
+    """
+
+    __slots__ = ("count", "first", "lane", "last", "positions", "source", "times")
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class _Part:
         positions: Sequence[int] | None,
         first: int,
         last: int,
+        times: Sequence[float] | None = None,
     ) -> None:
         self.source = source
         self.lane = lane
@@ -59,23 +67,42 @@ class _Part:
         self.positions = positions
         self.first = first
         self.last = last
+        self.times = times
 
     def at(self, index: int) -> Origin:
+        if not self.source:
+            return Origin("")
         if self.positions is None:
             return Origin(self.source, self.lane, self.first, self.last)
         return Origin(self.source, self.lane, self.positions[index])
 
-    def take(self, positions: Sequence[int]) -> _Part:
-        first, last = (positions[0], positions[-1]) if positions else (self.first, self.last)
-        return _Part(self.source, self.lane, len(positions), positions, first, last)
+    def take(self, indices: Sequence[int]) -> _Part:
+        positions, times = self.positions, self.times
+        if positions is not None:
+            positions = [positions[index] for index in indices]
+        if times is not None:
+            times = [times[index] for index in indices]
+        return self._with(len(indices), positions, times)
 
     def cut(self, start: int, stop: int) -> _Part:
-        if self.positions is None:
-            return self.blur(stop - start)
-        return self.take(self.positions[start:stop])
+        positions, times = self.positions, self.times
+        return self._with(
+            stop - start,
+            None if positions is None else positions[start:stop],
+            None if times is None else times[start:stop],
+        )
 
     def blur(self, count: int) -> _Part:
-        return _Part(self.source, self.lane, count, None, self.first, self.last)
+        return self._with(count, None, None)
+
+    def timed(self, times: Sequence[float]) -> _Part:
+        return self._with(self.count, self.positions, times)
+
+    def _with(
+        self, count: int, positions: Sequence[int] | None, times: Sequence[float] | None
+    ) -> _Part:
+        first, last = (positions[0], positions[-1]) if positions else (self.first, self.last)
+        return _Part(self.source, self.lane, count, positions, first, last, times)
 
 
 class Origins:
@@ -91,6 +118,11 @@ class Origins:
         """The origins of a batch that a source just read; `positions` ascends and is not empty."""
         return cls((_Part(source, lane, len(positions), positions, positions[0], positions[-1]),))
 
+    @classmethod
+    def nowhere(cls, count: int) -> Origins:
+        """The origins of `count` records that an operator made of its memory: no source's."""
+        return cls((_Part("", "", count, None, 0, 0),))
+
     def __len__(self) -> int:
         return sum(part.count for part in self.parts)
 
@@ -102,6 +134,32 @@ class Origins:
             index -= part.count
         raise IndexError("no record of the batch stands there")
 
+    def lanes(self) -> list[tuple[str, str, int]]:
+        """The stretches that the batch is made of: source, lane, and how many records of it."""
+        return [(part.source, part.lane, part.count) for part in self.parts]
+
+    def timed(self, times: Sequence[float]) -> Origins:
+        """The same origins, with the event time of each record."""
+        if len(self.parts) == 1:
+            return Origins((self.parts[0].timed(times),))
+        parts: list[_Part] = []
+        start = 0
+        for part in self.parts:
+            parts.append(part.timed(times[start : start + part.count]))
+            start += part.count
+        return Origins(tuple(parts))
+
+    def times(self) -> Sequence[float] | None:
+        """The event time of each record; None where they have none, or where it was lost."""
+        if len(self.parts) == 1:
+            return self.parts[0].times
+        times: list[float] = []
+        for part in self.parts:
+            if part.times is None:
+                return None
+            times += part.times
+        return times
+
     def span(self) -> str:
         """The whole stretch in words, for messages about a batch."""
         return "; ".join(
@@ -111,11 +169,7 @@ class Origins:
     def take(self, indices: Sequence[int]) -> Origins:
         """The origins of a batch made of the records at `indices` (ascending, repeats allowed)."""
         if len(self.parts) == 1:
-            part = self.parts[0]
-            if part.positions is None:
-                return Origins((part.blur(len(indices)),))
-            positions = part.positions
-            return Origins((part.take([positions[index] for index in indices]),))
+            return Origins((self.parts[0].take(indices),))
         parts: list[_Part] = []
         chosen = list(indices)
         start, cursor = 0, 0
@@ -124,11 +178,7 @@ class Origins:
             while cursor < len(chosen) and chosen[cursor] < stop:
                 cursor += 1
             if cursor > begin:
-                mine = [index - start for index in chosen[begin:cursor]]
-                if part.positions is None:
-                    parts.append(part.blur(len(mine)))
-                else:
-                    parts.append(part.take([part.positions[index] for index in mine]))
+                parts.append(part.take([index - start for index in chosen[begin:cursor]]))
             start = stop
         return Origins(tuple(parts))
 

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, cast
 
 from .contracts import Operator, Sink
 from .errors import GraphError
-from .nodes import FAILED, Node, Port, is_a, nearest, overrides
-from .state import KeyedState
+from .memory import remembers as _remembers
+from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
+from .timing import check_times, needs_origins
 
 if TYPE_CHECKING:
     from .graph import Graph
+    from .promises import Promise
 
 __all__ = ["Plan", "PlannedActor"]
 
-_FUSIBLE = ("map", "filter", "flat_map", "map_batch")
+_FUSIBLE = ("map", "filter", "flat_map", "map_batch", "key_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Plan:
         _check_outputs(nodes, consumers)
         for node in nodes.values():
             _check_memory(node)
+        check_times(nodes, inputs)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]
         exact = _exact(nodes, consumers)
         actors = tuple(
@@ -80,6 +83,25 @@ class Plan:
             for port, names in consumers.items()
         }
         return cls(graph, actors, {port: names for port, names in readers.items() if names})
+
+    def keys_above(self, name: str) -> dict[str, int]:
+        """The version of each key function from which the keys of this node's memory come."""
+        nodes = {node.name: node for node in self.graph.nodes}
+        found: dict[str, int] = {}
+        above = [port.node for port in nodes[name].inputs]
+        while above:
+            node = nodes[above.pop()]
+            if node.kind == "key_by":
+                found[node.name] = node.options.key_version
+            elif node.kind not in ("source", "operator"):
+                above += [port.node for port in node.inputs if port.node in nodes]
+        return found
+
+    def promises(self, *, store: bool) -> tuple[Promise, ...]:
+        """What is promised for each path from a source to a sink, with a store or without."""
+        from .promises import promises_of
+
+        return promises_of(self, store=store)
 
     def text(self) -> str:
         """The plan as a person reads it."""
@@ -191,7 +213,7 @@ def _check_outputs(nodes: Mapping[str, Node], consumers: Mapping[Port, list[str]
         if node.kind != "source" and not node.inputs:
             raise GraphError(f"nothing flows into {node.name!r}", where=node.where)
         for name in node.ports:
-            if Port(node.name, name) not in consumers:
+            if name != LATE and Port(node.name, name) not in consumers:
                 what = f"the port {name!r} of {node.name!r}" if name != "out" else repr(node.name)
                 raise GraphError(
                     f"what comes out of {what} goes nowhere: send it .to(…) a sink",
@@ -199,25 +221,11 @@ def _check_outputs(nodes: Mapping[str, Node], consumers: Mapping[Port, list[str]
                 )
 
 
-def _remembers(work: object) -> bool:
-    return is_a(work, Operator) and (
-        bool(overrides(work, Operator, "snapshot"))
-        or any(isinstance(value, KeyedState) for value in vars(work).values())
-    )
-
-
 def _check_memory(node: Node) -> None:
     work = node.work
     if not is_a(work, Operator):
         return
     if _remembers(work):
-        if not node.options.volatile:
-            raise GraphError(
-                f"{node.name!r} has memory, and this job has no store to keep it in: "
-                f"say .via({node.name!r}, …, volatile=True) if it may be lost when the process "
-                "ends",
-                where=node.where,
-            )
         return
     timed = overrides(work, Operator, "wake_at", "on_wake", "on_watermark", "on_end")
     if timed:
@@ -263,7 +271,9 @@ def _fuses(node: Node) -> bool:
 
 
 def _exact(nodes: Mapping[str, Node], consumers: Mapping[Port, list[str]]) -> set[str]:
-    """The nodes below which someone sends dead letters on, so that origins must be exact."""
+    """The nodes below which someone sends dead letters on, or asks for times or keys of records:
+    there origins must be exact.
+    """
     below: dict[str, set[str]] = {name: set() for name in nodes}
     for port, names in consumers.items():
         if port.name != FAILED:
@@ -274,7 +284,8 @@ def _exact(nodes: Mapping[str, Node], consumers: Mapping[Port, list[str]]) -> se
         grown = False
         for name in nodes:
             if name not in exact and any(
-                Port(other, FAILED) in consumers or other in exact for other in below[name]
+                Port(other, FAILED) in consumers or other in exact or needs_origins(nodes[other])
+                for other in below[name]
             ):
                 exact.add(name)
                 grown = True

@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-__all__ = ["ChannelStatistics", "JobState", "NodeProgress", "Progress"]
+__all__ = ["ChannelStatistics", "EpochProgress", "JobState", "NodeProgress", "Progress"]
 
 JobState = Literal[
-    "created", "starting", "running", "draining", "ended", "drained", "cancelled", "failed"
+    "created",
+    "starting",
+    "running",
+    "suspending",
+    "draining",
+    "ended",
+    "drained",
+    "suspended",
+    "cancelled",
+    "failed",
 ]
-"""`ended`: every source came to its end; `drained`: the sources were stopped first."""
+"""`ended`: every source came to its end; `drained`: the sources were stopped first; `suspended`:
+a last epoch was taken, and the next start goes on from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +41,12 @@ class ChannelStatistics:
 class NodeProgress:
     """What one node has done. Times are in seconds.
 
-    `records_in` and `records_out` count records, `dead_letters` those it gave up, `in_flight`
-    those it has taken in and not yet answered for (its inbox not counted). `waiting` says in
-    words what it waits for when that is something outside, such as a server. A fused node shares
-    `actor`, the times and the inbox with its neighbours. `settled` is, for a source, the last
-    position of its (last) lane up to which all is delivered.
+    `records_in` and `records_out` count records, `dead_letters` those it gave up, `late` those
+    that came too late to be counted, whether or not its late port goes anywhere, `in_flight` those
+    it has taken in and not yet answered for (its inbox not counted). `waiting` says in words what
+    it waits for when that is something outside, such as a server. A fused node shares `actor`, the
+    times and the inbox with its neighbours. `settled` is, for a source, the last position of its
+    (last) lane up to which all is delivered.
     """
 
     node: str
@@ -45,6 +56,7 @@ class NodeProgress:
     records_in: int = 0
     records_out: int = 0
     dead_letters: int = 0
+    late: int = 0
     in_flight: int = 0
     retries: int = 0
     seconds_busy: float = 0.0
@@ -56,12 +68,29 @@ class NodeProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochProgress:
+    """The epochs of a job that has a store.
+
+    `epoch` is the last one that was committed, `taken` how many this run has committed, `seconds`
+    and `bytes` how long the last one took and how large it was, `age` the seconds since it was
+    committed. `waiting` says in words what an epoch waits for when that is the store.
+    """
+
+    epoch: int
+    taken: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    age: float | None = None
+    waiting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A consistent picture of a job, taken between two turns of its loop.
 
     `read` counts the records that sources handed over (with what they rejected), `settled` those
     that have arrived everywhere they should; `in_flight` is the difference. `seconds` is how long
-    the job has run.
+    the job has run. `epochs` is None without a store.
     """
 
     id: str
@@ -73,6 +102,7 @@ class Progress:
     settled: int
     dead_letters: int
     nodes: tuple[NodeProgress, ...]
+    epochs: EpochProgress | None = None
 
     @property
     def in_flight(self) -> int:

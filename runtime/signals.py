@@ -9,9 +9,15 @@ __all__ = ["Barrier", "End", "Signal", "Watermark"]
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The promise that no record older than `at` (event time, seconds since 1970) will follow."""
+    """The promise that no record older than `at` (event time, seconds since 1970) will follow.
+
+    It may come later than it could, and never earlier. `idle` says that nothing is heard from above
+    for now: where several streams meet, the others do not wait for this one. It is over with the
+    next watermark that is not idle, which comes before the next record.
+    """
 
     at: float
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

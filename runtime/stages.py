@@ -34,7 +34,7 @@ class Chain:
         self._traced: Segment | None = None
         together: list[Stage] = []
         for stage in stages:
-            if stage.kind in ("map", "filter", "each"):
+            if stage.kind in ("map", "filter", "key_by", "each"):
                 together.append(stage)
                 continue
             if together:

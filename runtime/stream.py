@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeGuard, TypeVar, overload
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from .contracts import BatchFunction, DeadLetter, Operator, Sink
+from .durations import Duration, in_seconds
 from .errors import GraphError
+from .event_time import EventTime
+from .functional import Functional, Split, is_async, options_of
 from .nodes import (
     FAILED,
-    Kind,
+    LATE,
     NodeOptions,
     Port,
     Regroup,
@@ -18,23 +21,17 @@ from .nodes import (
     is_a,
     is_count,
     is_seconds,
+    overrides,
 )
+from .timestamps import Timestamps
 
 if TYPE_CHECKING:
     from .graph import Graph
 
-__all__ = ["Split", "Stream", "Written", "is_async"]
+__all__ = ["Split", "Stream", "Through", "Written", "is_async"]
 
 R = TypeVar("R")
 S = TypeVar("S")
-T = TypeVar("T")
-
-
-class Split(NamedTuple, Generic[R, S]):
-    """The two streams that `Stream.split` returns."""
-
-    matching: Stream[R]
-    rest: Stream[S]
 
 
 class Written:
@@ -52,7 +49,7 @@ class Written:
         return Stream(self._graph, (Port(self._node, FAILED),))
 
 
-class Stream(Generic[R]):
+class Stream(Functional[R]):
     """What flows out of a port: records of type `R`, in order within each lane.
 
     Streams are made by `Graph.read` and by the methods below; nothing runs until the graph is
@@ -68,11 +65,7 @@ class Stream(Generic[R]):
     [0, 1, 4, 9]
     """
 
-    __slots__ = ("_graph", "_ports")
-
-    def __init__(self, graph: Graph, ports: tuple[Port, ...]) -> None:
-        self._graph = graph
-        self._ports = ports
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return f"<Stream {' + '.join(map(str, self._ports))} of {self._graph.name}>"
@@ -99,160 +92,30 @@ class Stream(Generic[R]):
             )
         return Stream(self._graph, (Port(nodes.pop(), FAILED),))
 
-    @overload
-    def map(
-        self,
-        function: Callable[[R], Awaitable[S]],
-        *,
-        name: str | None = None,
-        max_in_flight: int = 1,
-        ordered: bool = True,
-        timeout: float = 60.0,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...
-    @overload
-    def map(
-        self,
-        function: Callable[[R], S],
-        *,
-        name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...
-    def map(
-        self,
-        function: Callable[[R], object],
-        *,
-        name: str | None = None,
-        max_in_flight: int = 1,
-        ordered: bool = True,
-        timeout: float = 60.0,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]:
-        """One record out for each record in.
+    @property
+    def late(self) -> Stream[Any]:
+        """The records that came too late at the one node that this stream comes from.
 
-        `function` is plain or `async`; an exception makes its record a dead letter. An `async`
-        one is called for `max_in_flight` (1) records at once and given `timeout` (60) seconds a
-        call; results leave in input order unless `ordered=False`. See `NodeOptions` for
-        `fail_after`.
-
-        Emits when: a record's call has returned, in order. Waits when: the next channel is full.
-        Ends when: its input ends. State: none. On error: dead letter, the next record goes on.
+        There are such at an `event_time`, and at an operator that asks for the times of records,
+        as windows do: they are as they entered it. While this goes nowhere, they are counted and
+        dropped. Raises GraphError where nothing can be late.
         """
-        options = _options(
-            function, max_in_flight=max_in_flight, ordered=ordered, timeout=timeout,
-            fail_after=fail_after,
-        )  # fmt: skip
-        return self._add("map", name, function, options)
-
-    @overload
-    def filter(
-        self, function: Callable[[R], TypeGuard[S]], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
-    @overload
-    def filter(
-        self, function: Callable[[R], object], *, name: str | None = None, max_in_flight: int = 1,
-        ordered: bool = True, timeout: float = 60.0, fail_after: int | None = 1000,
-    ) -> Stream[R]: ...  # fmt: skip
-    def filter(
-        self, function: Callable[[R], object], *, name: str | None = None, max_in_flight: int = 1,
-        ordered: bool = True, timeout: float = 60.0, fail_after: int | None = 1000,
-    ) -> Stream[R] | Stream[S]:  # fmt: skip
-        """The records for which `function` is true, unchanged; options and rules as for `map`."""
-        options = _options(
-            function, max_in_flight=max_in_flight, ordered=ordered, timeout=timeout,
-            fail_after=fail_after,
-        )  # fmt: skip
-        kept: Stream[R] = self._add("filter", name, function, options)
-        return kept
-
-    @overload
-    def flat_map(
-        self, function: Callable[[R], Awaitable[Iterable[S]]], *, name: str | None = None,
-        max_in_flight: int = 1, ordered: bool = True, timeout: float = 60.0,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
-    @overload
-    def flat_map(
-        self, function: Callable[[R], Iterable[S]], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
-    def flat_map(
-        self, function: Callable[[R], object], *, name: str | None = None, max_in_flight: int = 1,
-        ordered: bool = True, timeout: float = 60.0, fail_after: int | None = 1000,
-    ) -> Stream[S]:  # fmt: skip
-        """Any number of records out for each record in.
-
-        What a plain `function` returns is read lazily: batches close at the batch limit however
-        much it yields. Options and rules otherwise as for `map`.
-        """
-        options = _options(
-            function, max_in_flight=max_in_flight, ordered=ordered, timeout=timeout,
-            fail_after=fail_after,
-        )  # fmt: skip
-        return self._add("flat_map", name, function, options)
-
-    @overload
-    def map_batch(
-        self, function: Callable[[list[R]], Awaitable[Iterable[S]]], *, name: str | None = None,
-        max_in_flight: int = 1, ordered: bool = True, timeout: float = 60.0,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
-    @overload
-    def map_batch(
-        self, function: Callable[[list[R]], Iterable[S]], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
-    def map_batch(
-        self, function: Callable[[list[R]], object], *, name: str | None = None,
-        max_in_flight: int = 1, ordered: bool = True, timeout: float = 60.0,
-        fail_after: int | None = 1000,
-    ) -> Stream[S]:  # fmt: skip
-        """A function of a whole batch, for what is cheaper by the batch.
-
-        It gets a list and returns any number of records. An exception makes the whole batch dead
-        letters, since nobody knows which record is bad; `max_in_flight` counts batches. Which
-        record became which is not known, so origins below it are stretches, not positions.
-        """
-        options = _options(
-            function, max_in_flight=max_in_flight, ordered=ordered, timeout=timeout,
-            fail_after=fail_after,
-        )  # fmt: skip
-        return self._add("map_batch", name, function, options)
-
-    @overload
-    def split(
-        self, function: Callable[[R], TypeGuard[S]], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Split[S, R]: ...  # fmt: skip
-    @overload
-    def split(
-        self, function: Callable[[R], object], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Split[R, R]: ...  # fmt: skip
-    def split(
-        self, function: Callable[[R], object], *, name: str | None = None,
-        fail_after: int | None = 1000,
-    ) -> Split[R, R] | Split[S, R]:  # fmt: skip
-        """Two streams: `matching`, for which the plain `function` is true, and `rest`.
-
-        >>> from thalweg import Graph
-        >>> from thalweg.operators import sources
-        >>> numbers = Graph("numbers").read("numbers", sources.records(range(20)))
-        >>> small, large = numbers.split(lambda n: n < 10, name="size")
-        >>> large
-        <Stream size.rest of numbers>
-        """
-        if is_async(function):
-            raise GraphError("split takes a plain function: use map first", where=declared_at())
-        options = _options(function, fail_after=fail_after)
-        matching: Stream[R] = self._add(
-            "split", name, function, options, ports=("matching", "rest")
-        )
-        rest: Stream[R] = Stream(
-            self._graph, tuple(Port(port.node, "rest") for port in matching._ports)
-        )
-        return Split(matching, rest)
+        where = declared_at()
+        nodes = {port.node for port in self._ports}
+        if len(nodes) != 1:
+            raise GraphError(
+                f"a union of {sorted(nodes)} has no late port of its own: "
+                "take .late of each before the union",
+                where=where,
+            )
+        name = nodes.pop()
+        if not any(node.name == name and LATE in node.ports for node in self._graph.nodes):
+            raise GraphError(
+                f"nothing is late at {name!r}: take .late of what event_time returns, or of an "
+                "operator that asks for times, such as a window",
+                where=where,
+            )
+        return Stream(self._graph, (Port(name, LATE),))
 
     def union(self, *others: Stream[R]) -> Stream[R]:
         """This stream and `others` as one: each keeps its own order, and nothing else is said."""
@@ -297,11 +160,74 @@ class Stream(Generic[R]):
         work = Regroup(max_batch_size, max_batch_bytes, linger)
         return self._add("batch", name, work, NodeOptions())
 
+    def event_time(
+        self,
+        function: Callable[[R], datetime | float | str],
+        *,
+        lateness: Duration = 0.0,
+        unit: Literal["s", "ms", "us", "µs", "ns"] | None = None,
+        zone: str | tzinfo | None = None,
+        max_ahead: Duration | None = 86400.0,
+        idle_after: Duration | None = 30.0,
+        name: str | None = None,
+        fail_after: int | None = 1000,
+    ) -> Through[R, R]:
+        """The same records, of which is known when they happened.
+
+        The plain `function` returns a record's time: a datetime, a number, or ISO 8601 text. A
+        number needs its `unit` ("s", "ms", "us", "ns"), a time without a zone the `zone` that it
+        was written in, such as "UTC" or "Europe/Vienna". One that can only be meant otherwise, as
+        milliseconds read as seconds, is refused, and said to be what: where it is the first, that
+        fails the job.
+
+        >>> from thalweg import Graph
+        >>> from thalweg.operators import sinks, sources
+        >>> graph, kept, late = Graph("ordered"), [], []
+        >>> seconds = graph.read("seconds", sources.records([10, 12, 11, 20, 12]))
+        >>> timed = seconds.event_time(float, unit="s", lateness=5)
+        >>> timed.to("kept", sinks.collect(kept)) and None
+        >>> timed.late.to("late", sinks.collect(late)) and None
+        >>> graph.run() and (kept, late)
+        ([10, 12, 11, 20], [12])
+
+        Parameters (lengths of time are seconds, or text such as "15min"):
+
+        - `lateness` (0): a record that is older by more than this than the newest before it in its
+          own lane is late: it goes to the `late` port. How lanes are mixed does not matter.
+        - `max_ahead` (a day; None: no limit): a record that is further ahead of the machine's clock
+          is a dead letter, so that a wrong one cannot make all others late.
+        - `idle_after` (30 s; None: never): a lane that nothing was heard from for so long holds
+          nobody up, until it is heard from again.
+
+        What asks for times must stand below it, and what stands between must keep records apart
+        and in order, which is checked when the graph is planned.
+
+        Emits when: a record's time is known, in order. Waits when: the next channel is full.
+        Ends when: its input ends. State: the newest time of each lane; what is lost with the
+        process is found anew where the stream is read anew. On error: dead letter.
+        """
+        where = declared_at()
+        if is_async(function):
+            raise GraphError("event_time takes a plain function: use map first", where=where)
+        options = options_of(function, fail_after=fail_after)
+        try:
+            work = EventTime(
+                cast("Callable[[object], object]", function),
+                Timestamps(unit=unit, zone=zone),
+                lateness=in_seconds(lateness, "lateness"),
+                max_ahead=None if max_ahead is None else in_seconds(max_ahead, "max_ahead"),
+                idle_after=None if idle_after is None else in_seconds(idle_after, "idle_after"),
+            )
+        except (TypeError, ValueError) as error:
+            raise GraphError(str(error), where=where) from None
+        timed: Stream[R] = self._add("event_time", name, work, options, ports=("out", LATE))
+        return Through(self._graph, timed.ports)
+
     @overload
     def via(
         self, name: str, operator: Operator[R, S], *, volatile: bool = False,
         fail_after: int | None = 1000,
-    ) -> Stream[S]: ...  # fmt: skip
+    ) -> Through[R, S]: ...  # fmt: skip
     @overload
     def via(
         self, name: str, operator: BatchFunction[R, S], *, fail_after: int | None = 1000
@@ -328,7 +254,11 @@ class Stream(Generic[R]):
         except ValueError as error:
             raise GraphError(str(error), where=where) from None
         if is_a(operator, Operator):
-            return self._add("operator", name, operator, options)
+            timed = overrides(operator, Operator, "process_at")
+            ports = ("out", LATE) if timed else ("out",)
+            made: Stream[S] = self._add("operator", name, operator, options, ports)
+            through: Through[R, S] = Through(self._graph, made.ports)
+            return through
         hint = " A sink ends a stream: use .to(name, sink)." if isinstance(operator, Sink) else ""
         if callable(operator):
             hint = " A function goes into .map, .filter, .flat_map or .map_batch."
@@ -366,50 +296,16 @@ class Stream(Generic[R]):
         self._graph.add("sink", name, sink, self._ports, options, ports=())
         return Written(self._graph, name)
 
-    def _add(
-        self,
-        kind: Kind,
-        name: str | None,
-        work: object,
-        options: NodeOptions,
-        ports: tuple[str, ...] = ("out",),
-    ) -> Stream[T]:
-        node = self._graph.add(kind, name, work, self._ports, options, ports=ports)
-        return Stream(self._graph, (Port(node, ports[0]),))
 
+class Through(Stream[S], Generic[R, S]):
+    """A stream of `S` that an operator made of records of `R`, some of which may be late.
 
-def is_async(function: object) -> bool:
-    """Whether calling this returns an awaitable, as far as can be told without calling it."""
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )
+    It is a `Stream` in every way; only its `late` knows of which type they are.
+    """
 
+    __slots__ = ()
 
-def _options(
-    function: object,
-    *,
-    max_in_flight: int = 1,
-    ordered: bool = True,
-    timeout: float = 60.0,
-    fail_after: int | None = 1000,
-) -> NodeOptions:
-    where = declared_at()
-    if not callable(function):
-        raise GraphError(f"a function is asked for, not {type(function).__name__}", where=where)
-    if not is_async(function):
-        for option, given in (
-            ("max_in_flight", max_in_flight != 1),
-            ("ordered", ordered is not True),
-            ("timeout", timeout != 60.0),
-        ):
-            if given:
-                raise GraphError(
-                    f"{option} is for async functions: a plain one is never waited for",
-                    where=where,
-                )
-    try:
-        return NodeOptions(
-            max_in_flight=max_in_flight, ordered=ordered, timeout=timeout, fail_after=fail_after
-        )
-    except ValueError as error:
-        raise GraphError(str(error), where=where) from None
+    @property
+    def late(self) -> Stream[R]:
+        """The records that came too late at this operator, as they entered it."""
+        return super().late

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from operator import length_hint
 from types import CoroutineType
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast, overload
 
 from ...runtime.contracts import Outcome, Sink
 
-__all__ = ["Each", "each"]
+__all__ = ["Each", "KeyedEach", "each"]
 
 R = TypeVar("R")
 
@@ -18,9 +18,10 @@ R = TypeVar("R")
 class Each(Sink[R]):
     """The sink that `each` makes; see there."""
 
-    def __init__(self, function: Callable[[R], object]) -> None:
+    def __init__(self, function: Callable[[R], object], *, name: str | None = None) -> None:
         if not callable(function):
             raise TypeError(f"each takes a function of one record, not {function!r}")
+        self._name = _name(function) if name is None else name
         self._function = function
         self._awaited = _is_async(function)
         self.function = None if self._awaited else function
@@ -47,7 +48,7 @@ class Each(Sink[R]):
         if isinstance(result, CoroutineType):
             result.close()
             raise TypeError(
-                f"each was given {_name(function)}, a plain function that returns a coroutine:"
+                f"each was given {self._name}, a plain function that returns a coroutine:"
                 " give the async function itself, or an async def around it"
             )
         return rejected
@@ -63,14 +64,52 @@ class Each(Sink[R]):
         return rejected or None
 
 
-def each(function: Callable[[R], object]) -> Each[R]:
+class KeyedEach(Sink[R]):
+    """The sink that `each` makes; see there, at `keyed`."""
+
+    def __init__(self, function: Callable[[R, str | None], object]) -> None:
+        def of_pair(pair: tuple[R, str | None]) -> object:
+            return function(*pair)
+
+        async def of_pair_async(pair: tuple[R, str | None]) -> None:
+            await cast("Callable[[R, str | None], Awaitable[object]]", function)(*pair)
+
+        if not callable(function):
+            raise TypeError(f"each takes a function of a record and its key, not {function!r}")
+        self._each = Each(of_pair_async if _is_async(function) else of_pair, name=_name(function))
+
+    async def write(self, records: Sequence[R]) -> Outcome[None] | None:
+        """Hand over records that have no key."""
+        return await self.write_keyed(records, [None] * len(records))
+
+    async def write_keyed(
+        self, records: Sequence[R], keys: Sequence[str | None]
+    ) -> Outcome[None] | None:
+        """Hand over the records one by one, in order, each with its key."""
+        return await self._each.write(list(zip(records, keys, strict=True)))
+
+
+@overload
+def each(function: Callable[[R], object], *, keyed: Literal[False] = False) -> Each[R]: ...
+@overload
+def each(function: Callable[[R, str | None], object], *, keyed: Literal[True]) -> KeyedEach[R]: ...
+def each(function: Callable[..., object], *, keyed: bool = False) -> Each[R] | KeyedEach[R]:
     """Hand every record to a function, one at a time.
 
     >>> seen = []
     >>> sink = each(seen.append)
+    >>> async def pay(order: dict[str, object], key: str | None) -> None:
+    ...     ...  # asks a service that does nothing for a key that it has seen
+    >>> payments = each(pay, keyed=True)
 
-    Parameters: `function`, of one record, plain or async; what it returns is dropped. A plain one
-    must not block: it runs on the loop.
+    Parameters:
+
+    - `function`, of one record, plain or async; what it returns is dropped. A plain one must not
+      block: it runs on the loop.
+    - `keyed`: also give it the record's key (False). With a store a record may come again after a
+      crash, and then it has the same key: a target that knows the keys it has seen can pass over
+      it. The key is text: source, lane and position, and a number where one record became
+      several. It is None for a record that no single record of a source made.
 
     Raises TypeError for what cannot be called.
 
@@ -79,10 +118,10 @@ def each(function: Callable[[R], object]) -> Each[R]:
       than 60 s is a failure.
     - Ends when: its input does.
     - Order: that of the input.
-    - State: none.
+    - State: none; with a store too, a record is handed over at least once.
     - On error: a record for which the function raises is rejected alone, the rest go on.
     """
-    return Each(function)
+    return KeyedEach(function) if keyed else Each(function)
 
 
 def _is_async(function: object) -> bool:

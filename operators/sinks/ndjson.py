@@ -2,163 +2,158 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
-import fcntl
 import os
 import re
-import select
 import stat
 from collections.abc import Sequence
-from operator import length_hint
+from typing import Literal
 
-import orjson
-
-from ...runtime.contracts import (
-    Context,
-    DeadLetter,
-    MisconfiguredError,
-    Outcome,
-    Sink,
-    ThalwegError,
-)
-from ._readable import readable
+from ...runtime.contracts import Context, MisconfiguredError, Outcome, Sink
+from ._appended_file import AppendedFile
+from ._direct_file import DirectFile
+from ._epoch_folder import EpochFolder
+from ._files import lock, make_folder
+from ._line_parts import LineParts
+from ._lines import encode
+from ._write_failed import WriteFailed
 
 __all__ = ["Ndjson", "WriteFailed", "ndjson"]
 
-_FIELDS = [field.name for field in dataclasses.fields(DeadLetter)]
 _INHERITED = re.compile(r"/dev/(?:stdout|stderr|fd/(\d+))\Z")
-
-
-class WriteFailed(ThalwegError):
-    """A file could not be written on; `records` and `bytes` say how much of it is whole."""
-
-    def __init__(self, message: str, *, path: str, records: int, bytes: int) -> None:  # noqa: A002
-        super().__init__(message)
-        self.path = path
-        self.records = records
-        self.bytes = bytes
+_FILES = ("one", "epoch")
 
 
 class Ndjson(Sink[object]):
     """The sink that `ndjson` makes; see there."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    gap = "another copy is looked for right before the lines are shown, not with them"
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, files: Literal["one", "epoch"] = "one"
+    ) -> None:
         self._path = os.fspath(path)
         if not self._path:
             raise ValueError("path is empty: name the file to write")
+        if files not in _FILES:
+            raise ValueError(f"files is one of {_FILES}, not {files!r}")
+        self._each_epoch = files == "epoch"
+        self._target: AppendedFile | DirectFile | LineParts | None = None
+        self._folder: EpochFolder | None = None
+
+    @property
+    def transactional(self) -> bool:
+        """Whether it is a file: a pipe or a device has shown what is written to it."""
+        if self._each_epoch:
+            return True
+        return not _INHERITED.match(self._path) and (
+            os.path.isfile(self._path) or not os.path.exists(self._path)
+        )
 
     async def open(self, context: Context) -> None:
-        """Make the folders above the file, and replace what the file held."""
-        self._context = context
-        self._records = self._bytes = 0
-        self._file = -1
+        """Make the folders above the file; without a store, replace what the file held."""
+        if self._each_epoch:
+            self._folder = folder = EpochFolder(self._path, ".ndjson", context)
+            await folder.open()
+            if context.fence is not None:
+                self._target = LineParts(folder)
+                return
+        path = self._path if self._folder is None else self._folder.shown(0)
         try:
-            self._file, self._owned = _opened(self._path)
+            file, owned = _opened(path)
         except OSError as error:
             reason = error.strerror
             if error.errno == errno.ENXIO:
                 reason = "nothing reads this pipe; start its reader first"
-            raise MisconfiguredError(f"cannot write {self._path!r}: {reason}") from error
+            raise MisconfiguredError(f"cannot write {path!r}: {reason}") from error
+        if owned and context.fence is not None:
+            self._target = AppendedFile(path, file, context, context.fence)
+            return
+        self._target = DirectFile(path, file, context, owned=owned)
+        if owned:
+            os.ftruncate(file, 0)
 
     async def write(self, records: Sequence[object]) -> Outcome[None] | None:
         """Write all records in one piece, or none of them."""
-        data, rejected = _encode(records)
+        data, rejected = encode(records)
         if data:
-            if self._owned:
-                # Directly: this is a copy to the page cache, and a thread would cost more.
-                self._write_all(data)
-            else:
-                await self._context.in_thread(self._write_all, data)
-            self._records += len(records) - len(rejected)
-            self._bytes += len(data)
+            await self._opened.write(data, len(records) - len(rejected))
         return Outcome([], rejected) if rejected else None
+
+    async def prepare(self, epoch: int) -> bytes:
+        """Have the lines since the last time survive a power cut."""
+        return await self._opened.prepare(epoch)
+
+    async def commit(self, epoch: int, prepared: bytes) -> None:
+        """Append these lines, or show their file."""
+        await self._opened.commit(epoch, prepared)
+
+    async def discard(self, epoch: int) -> None:
+        """Remove the lines of later epochs that are still hidden."""
+        await self._opened.discard(epoch)
 
     async def close(self) -> None:
         """Close the file."""
-        if getattr(self, "_file", -1) >= 0:
-            file, self._file = self._file, -1
-            os.close(file)
+        target, self._target = self._target, None
+        folder, self._folder = self._folder, None
+        try:
+            if target is not None:
+                await target.close()
+        finally:
+            if folder is not None:
+                folder.close()
 
-    def _write_all(self, data: bytearray) -> None:
-        left = memoryview(data)
-        while left:
-            try:
-                left = left[os.write(self._file, left) :]
-            except BlockingIOError:
-                # An inherited pipe may have been made non-blocking by whoever shares it.
-                select.select([], [self._file], [])
-            except OSError as error:
-                raise self._failed(error) from error
-
-    def _failed(self, error: OSError) -> WriteFailed:
-        state = f"{self._records} records ({self._bytes} bytes) are safely written"
-        if self._owned:
-            # Back to the last batch that was counted: no torn line, and none twice.
-            os.lseek(self._file, self._bytes, os.SEEK_SET)
-            os.ftruncate(self._file, self._bytes)
-        elif isinstance(error, BrokenPipeError):
-            state = f"its reader has gone after {self._records} records ({self._bytes} bytes)"
-        else:
-            state += "; what follows them may be torn"
-        return WriteFailed(
-            f"cannot write on to {self._path!r}: {error.strerror}; {state}",
-            path=self._path,
-            records=self._records,
-            bytes=self._bytes,
-        )
+    @property
+    def _opened(self) -> AppendedFile | DirectFile | LineParts:
+        assert self._target is not None, "the sink is not open"
+        return self._target
 
 
-def ndjson(path: str | os.PathLike[str]) -> Ndjson:
+def ndjson(path: str | os.PathLike[str], *, files: Literal["one", "epoch"] = "one") -> Ndjson:
     """One line of JSON for each record.
 
     >>> sink = ndjson("out/scored.ndjson")
+    >>> many = ndjson("out/scored", files="epoch")
 
-    Parameters: `path`, the file; folders above it are made, and what it held is replaced when the
-    job starts. `/dev/stdout` and other pipes and devices may be named as well.
+    Parameters:
+
+    - `path`: the file; folders above it are made, and what it held is replaced when a job begins.
+      `/dev/stdout` and other pipes and devices may be named as well.
+    - `files`: "one" (the default) is one file, which grows. With "epoch" the path is a folder, and
+      each epoch that has records becomes a file of its own, `part-000000000012-0000.ndjson`: for
+      large outputs, and for readers that take whole files. A job that begins replaces the files
+      of this name; others stay.
 
     Records are whatever orjson encodes: dicts with text for keys, lists, dataclasses, dates, UUIDs.
     NaN and the infinities become null. A dead letter is always written: what cannot be encoded in
     it becomes text.
 
-    Raises ValueError for an empty path. Opening raises `MisconfiguredError` where the file cannot
-    be written or another sink is writing it.
+    With a store each record stands in the output exactly once. Until its epoch is committed its
+    line waits in a hidden file (`.scored.ndjson.….part`) beside the output; then it is appended,
+    or the file is renamed. Going back to an earlier epoch takes away what was committed after it.
+    Nobody else may write to the output, shorten it or rotate it. To a pipe or a device a line may
+    be written again after a crash.
 
-    - Emits when: never; a record is delivered when its line is handed to the operating system.
-    - Waits when: a pipe is full.
+    Raises ValueError for an empty path and for other `files`. Opening raises `MisconfiguredError`
+    where the file cannot be written or another sink is writing it.
+
+    - Emits when: never; without a store a record is delivered when its line is handed to the
+      operating system, with one when its epoch is committed.
+    - Waits when: a pipe is full; with a store, for the disk to have what an epoch prepares.
     - Ends when: its input does.
     - Order: that of the input.
-    - State: none; a run replaces the output of the one before.
+    - State: without a store none: a run replaces the output of the one before. With one, up to
+      where the output belongs to each epoch. Right before it appends or renames, it asks the store
+      whether another copy of the job has taken over. A copy that is stopped just behind that
+      question, for longer than the store waits for it, could still write when it goes on: the
+      lock that it has on the output keeps the other copy out, on file systems that have locks.
     - On error: a record that cannot be encoded is rejected alone. Where a batch cannot be written
       whole, such as on a full disk, the file is cut back to the batch before it and `WriteFailed`
       tells how much is safe: each line of a file is whole, and was counted. A pipe cannot be cut.
+      Restored to an epoch whose lines stand neither in the output nor beside it, it raises
+      `MisconfiguredError`, which names both.
     """
-    return Ndjson(path)
-
-
-def _encode(records: Sequence[object]) -> tuple[bytearray, dict[int, Exception]]:
-    # Into one buffer: to keep what each orjson.dumps returns takes ten times as long.
-    dumps, data = orjson.dumps, bytearray()
-    rejected: dict[int, Exception] = {}
-    # A list's iterator knows how many are left, so the good path need not count.
-    iterator = iter(records if isinstance(records, list) else list(records))
-    while True:
-        try:
-            for record in iterator:
-                data += dumps(record, None, orjson.OPT_APPEND_NEWLINE)
-            return data, rejected
-        except Exception as error:
-            index = len(records) - length_hint(iterator) - 1
-            record = records[index]
-            if isinstance(record, DeadLetter):
-                data += _letter(record)
-            else:
-                rejected[index] = error
-
-
-def _letter(letter: DeadLetter) -> bytes:
-    fields = {name: readable(getattr(letter, name)) for name in _FIELDS}
-    return orjson.dumps(fields, None, orjson.OPT_APPEND_NEWLINE)
+    return Ndjson(path, files=files)
 
 
 def _opened(path: str) -> tuple[int, bool]:
@@ -168,10 +163,7 @@ def _opened(path: str) -> tuple[int, bool]:
         # Opened anew it would have an offset of its own, and overwrite what others print to it.
         number = {"/dev/stdout": 1, "/dev/stderr": 2}.get(path)
         return os.dup(int(inherited[1]) if number is None else number), False
-    try:
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    except FileExistsError as error:
-        raise NotADirectoryError(errno.ENOTDIR, f"{error.filename!r} is no folder") from None
+    make_folder(os.path.dirname(path))
     # O_NONBLOCK matters for a pipe alone: without a reader it is refused instead of waited for.
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     file = os.open(path, flags, 0o666)
@@ -179,20 +171,8 @@ def _opened(path: str) -> tuple[int, bool]:
         os.set_blocking(file, True)
         owned = stat.S_ISREG(os.fstat(file).st_mode)
         if owned:
-            _lock(file, path)
-            os.ftruncate(file, 0)
+            lock(file, path)
     except BaseException:
         os.close(file)
         raise
     return file, owned
-
-
-def _lock(file: int, path: str) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise MisconfiguredError(
-            f"cannot write {path!r}: another sink is writing it; give each a file of its own"
-        ) from None
-    except OSError:
-        pass  # a file system without locks

@@ -6,6 +6,12 @@ from .csv_records import CsvRecords as CsvRecords
 from .csv_records import csv_records as csv_records
 from .generate import Generate as Generate
 from .generate import generate as generate
+from .lines import TextLines as TextLines
+from .lines import lines as lines
+from .ndjson_records import NdjsonRecords as NdjsonRecords
+from .ndjson_records import ndjson_records as ndjson_records
+from .postgresql_table import PostgresqlTable as PostgresqlTable
+from .postgresql_table import postgresql_table as postgresql_table
 from .push import Delivery as Delivery
 from .push import DeliveryLost as DeliveryLost
 from .push import Push as Push
@@ -13,17 +19,31 @@ from .push import PushClosed as PushClosed
 from .push import push as push
 from .records import Records as Records
 from .records import records as records
+from .sql_query import SqlQuery as SqlQuery
+from .sql_query import sql_query as sql_query
+from .sqlite_table import SqliteTable as SqliteTable
+from .sqlite_table import sqlite_table as sqlite_table
 
 __all__ = [
     "CsvRecords",
     "Delivery",
     "DeliveryLost",
     "Generate",
+    "NdjsonRecords",
+    "PostgresqlTable",
     "Push",
     "PushClosed",
     "Records",
+    "SqlQuery",
+    "SqliteTable",
+    "TextLines",
     "csv_records",
     "generate",
+    "lines",
+    "ndjson_records",
+    "postgresql_table",
     "push",
     "records",
+    "sql_query",
+    "sqlite_table",
 ]

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import io
 import os
-import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ...runtime.contracts import DataError, MisconfiguredError, Rejected
 from ._csv_columns import CellError, CellType, Columns, Record
 from ._csv_rows import Row, Rows, beginning, too_long
+from ._encoding import BOM
+from ._file import fingerprint, open_file, refuse_another
+from ._note import FORGET
 
-__all__ = ["CsvFile", "Entry"]
+__all__ = ["CsvFile", "CsvPlace", "Entry"]
 
 Entry = Record | Rejected
 
-_BOM = b"\xef\xbb\xbf"
 # About a thousand rows: some milliseconds of work between two turns of the loop.
 _BLOCK = 65_536
 _SHOWN = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CsvPlace:
+    """A place between two rows: its offset in bytes, and the number of the next line."""
+
+    offset: int
+    line: int
 
 
 class CsvFile:
@@ -30,16 +39,22 @@ class CsvFile:
         self._encoding = encoding
         self._limit = max_line_bytes
         self._columns: Columns
-        self._file = _opened(path)
-        self._data_start = (0, 1)
+        try:
+            self._file = open_file(path)
+        except FileNotFoundError as error:
+            full = os.path.abspath(path)
+            raise MisconfiguredError(f"cannot read {full!r}: {error.strerror}") from error
+        self._data_start = CsvPlace(0, 1)
         self.clean = True
-        self._restart(0, 1)
+        self.go(self._data_start)
 
-    def _restart(self, offset: int, line: int) -> None:
+    def go(self, place: CsvPlace) -> None:
+        """Read on from this place."""
+        self._rows.restart()
         self._buffer = bytearray()
         self._wanted = _BLOCK
-        self._offset = offset
-        self._line = line
+        self._offset = place.offset
+        self._line = place.line
         self._ended = False
         self._overlong: tuple[bytes, int] | None = None
 
@@ -47,16 +62,16 @@ class CsvFile:
         self, columns: Mapping[str, CellType] | None, *, header: bool, number: str | None
     ) -> None:
         """Read the header, if there is one, and settle what a record holds."""
-        self._wanted = max(_BLOCK, len(_BOM))
+        self._wanted = max(_BLOCK, len(BOM))
         self._fill()
-        if self._encoding == "utf-8" and self._buffer.startswith(_BOM):
-            self._consume(len(_BOM))
+        if self._encoding == "utf-8" and self._buffer.startswith(BOM):
+            self._consume(len(BOM))
         names = self._header() if header else list(columns or ())
         if header and not names:
             # An empty file: no header, no records, nothing to complain about.
             names = list(columns or ())
         self._columns = Columns(names, columns, number, self._path)
-        self._data_start = (self._offset, self._line)
+        self._data_start = self.place
 
     def _header(self) -> list[str]:
         while True:
@@ -77,15 +92,35 @@ class CsvFile:
                 raise MisconfiguredError(f"{where}: no header: {problem}")
             self._want_more()
 
+    @property
+    def place(self) -> CsvPlace:
+        """Right behind all entries that `step` has returned, unless it is within a long line."""
+        return CsvPlace(self._offset, self._line)
+
     def rewind(self) -> None:
         """Go back to the first record."""
-        self._file.seek(self._data_start[0])
-        self._rows.restart()
-        self._restart(*self._data_start)
+        self.go(self._data_start)
+
+    def fingerprint(self, offset: int) -> str:
+        """What tells this file, read up to there, from others."""
+        return fingerprint(self._file, offset)
+
+    def refuse_another(self, offset: int, known: str, *, ended: bool = False) -> None:
+        """Raise `MisconfiguredError` unless it has this fingerprint, and ends there if it must."""
+        refuse_another(self._path, self._file, offset, known)
+        size = os.fstat(self._file).st_size
+        if ended and size != offset:
+            raise MisconfiguredError(
+                f"{self._path} has grown from {offset:,} to {size:,} bytes since it was read "
+                "to its end, and is to be repeated as it was. Put the shorter file back, or "
+                f"{FORGET}"
+            )
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def step(self, position: int) -> list[Entry] | None:
         """What the next block holds, the first entry at `position`; None at the end of the file.
@@ -162,7 +197,8 @@ class CsvFile:
         try:
             # Read directly: a block of a local file comes from memory or within milliseconds,
             # and a thread would cost as much again.
-            block = self._file.read(min(missing, _BLOCK))
+            behind = self._offset + len(self._buffer)
+            block = os.pread(self._file, min(missing, _BLOCK), behind)
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._path) from error
         if block:
@@ -186,16 +222,3 @@ class CsvFile:
         # Doubled, so that a long row is not looked at too often. Two bytes beyond the limit tell
         # that it is passed, even where the last of them is a carriage return.
         self._wanted = min(2 * self._wanted, max(self._limit + 2, _BLOCK))
-
-
-def _opened(path: str) -> io.FileIO:
-    try:
-        # Without O_NONBLOCK a pipe that nobody writes to would hold up the loop right here.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as error:
-        full = os.path.abspath(path)
-        raise MisconfiguredError(f"cannot read {full!r}: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise MisconfiguredError(f"cannot read {path!r}: not a regular file")
-    return io.FileIO(descriptor, "r")

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ._encoding import undecodable
+
 __all__ = ["Row", "Rows", "beginning", "too_long"]
 
 _MOST_ROWS = 2_000
@@ -154,8 +156,7 @@ class _Feed(Iterator[str]):
         except UnicodeDecodeError as error:
             # Read on all the same: where the row ends is known only then.
             text = line.decode(self._encoding, "backslashreplace")
-            byte = line[error.start]
-            self._complain(f"byte 0x{byte:02x} at byte {error.start + 1} is not {self._encoding}")
+            self._complain(undecodable(line, self._encoding, error))
         if "\0" in text:
             self._complain(f"a NUL at character {text.index(chr(0)) + 1}")
         return text

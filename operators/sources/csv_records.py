@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import contextlib
 import csv
 import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from ...runtime.contracts import Context, Read, Rejected, Source
+from ...runtime.contracts import Bookmark, Context, Read, Rejected, Source
 from ._csv_columns import CellType, Record
-from ._csv_file import CsvFile, Entry
+from ._csv_file import CsvFile, CsvPlace, Entry
 from ._csv_rows import Rows
+from ._encoding import checked_encoding
+from ._note import Note, encode_note
 from ._rate import checked_rate
 
 __all__ = ["CsvRecords", "csv_records"]
 
+_KIND = "csv"
 _MOST_KEPT = 10_000
 _copy = cast("Callable[[Record], Record]", dict.copy)
 
@@ -59,14 +60,15 @@ class CsvRecords(Source[Record]):
         self._path = os.fspath(path)
         self._columns = None if columns is None else dict(columns)
         self._delimiter = delimiter
-        self._encoding = _checked_encoding(encoding)
+        self._encoding = checked_encoding(encoding)
         self._header = header
         self._number = number
         self._repeat = repeat
         self._max_line_bytes = max_line_bytes
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         """Open the file and read its header."""
+        self._node = context.node
         # The csv module has one limit for the whole process: it is raised, never lowered.
         if csv.field_size_limit() < self._max_line_bytes:
             csv.field_size_limit(self._max_line_bytes)
@@ -79,12 +81,34 @@ class CsvRecords(Source[Record]):
         self._ended = False
         self._passes = 0  # how often the file has been read to its end
         self._pass_start: int = 0  # the position at which the present pass began
-        self._skip: int = 0 if position is None else position + 1
+        self._skip: int = 0  # what comes before this position has been read before
+        self._before = self._file.place  # where the entries begin
+        self._kept_note = b""
         # A function of the user's is called for every cell read, and what it makes may be mutable.
         plain = set((self._columns or {}).values()) <= {str, int, float, bool}
         self._kept: list[Entry] | None = [] if self._repeat != 1 and plain else None
         self._unrolled: list[Entry] = []
         self._clean = False
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        """Go on behind what was read before."""
+        if "" not in bookmarks or bookmarks[""].last < 0:
+            return
+        self._skip = bookmarks[""].last + 1
+        note = Note(bookmarks[""].note, _KIND, self._node)
+        place = CsvPlace(note.number("offset"), note.number("line"))
+        kept = note.flag("kept")
+        self._file.refuse_another(note.number("read"), note.text("fingerprint"), ended=kept)
+        passes = note.number("passes")
+        if kept or (self._kept is not None and not passes and self._skip <= _MOST_KEPT):
+            # To be repeated from memory it must be read once more, which is a few blocks.
+            return
+        self._kept = None
+        self._passes = passes
+        self._pass_start = note.number("pass_start")
+        self._next = self._skip - note.number("into")
+        self._ended = 0 < self._repeat <= passes
+        self._file.go(place)
 
     async def read(self, limit: int) -> Read[Record] | None:
         """The next records and rejected lines, `limit` together at most."""
@@ -95,10 +119,10 @@ class CsvRecords(Source[Record]):
                 taken = self._entries[self._index : self._index + limit]
                 self._index += len(taken)
                 self._next += len(taken)
-                start = self._next - len(taken)
+                start, note = self._next - len(taken), self._note()
                 if self._file.clean:
-                    return Read(cast("list[Record]", taken), range(start, self._next))
-                return _read(taken, start)
+                    return Read(cast("list[Record]", taken), range(start, self._next), note=note)
+                return _read(taken, start, note)
             if not self._step():
                 self._ended = True
             elif not self._entries:
@@ -112,6 +136,7 @@ class CsvRecords(Source[Record]):
 
     def _step(self) -> bool:
         """Read one block, or turn back to the start. False when all has been read."""
+        self._before = self._file.place
         entries = self._file.step(self._next)
         if entries is None:
             self._passes += 1
@@ -122,6 +147,7 @@ class CsvRecords(Source[Record]):
             if self._kept is None:
                 self._file.rewind()
             else:
+                self._kept_note = self._encode(self._file.place, 0, kept=True)
                 self._clean = not any(isinstance(entry, Rejected) for entry in self._kept)
                 self._next = max(self._next, self._skip)
             return True
@@ -132,6 +158,27 @@ class CsvRecords(Source[Record]):
         self._entries, self._index = entries, dropped
         return True
 
+    def _note(self) -> bytes:
+        """How to go on behind what has been handed out."""
+        if self._index == len(self._entries):
+            return self._encode(self._file.place, 0)
+        # Where a row begins within a block is not known: from the block on, the rows are counted.
+        return self._encode(self._before, self._index)
+
+    def _encode(self, place: CsvPlace, into: int, *, kept: bool = False) -> bytes:
+        read = self._file.place.offset  # the end of the block, which may be far behind `place`
+        return encode_note(
+            _KIND,
+            offset=place.offset,
+            line=place.line,
+            into=into,
+            passes=self._passes,
+            pass_start=self._pass_start,
+            kept=kept,
+            read=read,
+            fingerprint=self._file.fingerprint(read),
+        )
+
     def _keep(self, kept: list[Entry], entries: list[Entry]) -> None:
         if len(kept) + len(entries) > _MOST_KEPT:
             self._kept = None
@@ -139,7 +186,7 @@ class CsvRecords(Source[Record]):
             kept += [dict(entry) if isinstance(entry, dict) else entry for entry in entries]
 
     def _replay(self, kept: list[Entry], limit: int) -> Read[Record] | None:
-        start, count = self._next, limit
+        start, count, note = self._next, limit, self._kept_note
         if self._repeat:
             count = min(limit, self._repeat * len(kept) - start)
             if count <= 0:
@@ -152,13 +199,13 @@ class CsvRecords(Source[Record]):
         self._next += count
         if not self._clean:
             again = [self._again(entry, start + at) for at, entry in enumerate(entries)]
-            return _read(again, start)
+            return _read(again, start, note)
         positions = range(start, start + count)
         records = list(map(_copy, cast("list[Record]", entries)))
         if self._number is not None:
             for record, position in zip(records, positions, strict=True):
                 record[self._number] = position
-        return Read(records, positions)
+        return Read(records, positions, note=note)
 
     def _again(self, entry: Entry, position: int) -> Entry:
         if isinstance(entry, Rejected):
@@ -206,13 +253,16 @@ def csv_records(
       Memory stays within a few times this, however long a line is.
 
     Raises ValueError or TypeError for an option that makes no sense. Opening raises
-    `MisconfiguredError` where the file cannot be read or its header lacks a column.
+    `MisconfiguredError` where the file cannot be read or its header lacks a column, and going on
+    after a restart does where it is not the file that was read before: shorter, or with another
+    beginning.
 
     - Emits when: a block of 64 KiB has been read; blank lines make no record.
     - Waits when: never; the file is local and is read directly.
     - Ends when: the file has been read `repeat` times, or holds no record.
     - Order: that of the file; one lane, positions count records from 0.
-    - State: none but the position, from which it can go on.
+    - State: the offset of the block that holds the next record, the line, the repeat, and a
+      fingerprint of the file; it goes on from there without reading what comes before.
     - On error: a line that is too long, does not decode, holds a NUL, is not valid CSV, has the
       wrong number of fields or a value that does not convert is rejected with file and line; where
       a quoted field is not closed, its first line is, and reading goes on at the next one.
@@ -230,12 +280,13 @@ def csv_records(
     )
 
 
-def _read(entries: list[Entry], start: int) -> Read[Record]:
+def _read(entries: list[Entry], start: int, note: bytes) -> Read[Record]:
     good = [(at, entry) for at, entry in enumerate(entries, start) if isinstance(entry, dict)]
     return Read(
         [entry for _, entry in good],
         [at for at, _ in good],
         rejected=[entry for entry in entries if isinstance(entry, Rejected)],
+        note=note,
     )
 
 
@@ -250,16 +301,3 @@ def _check_columns(columns: Mapping[str, CellType], number: str | None) -> None:
             )
     if number in columns:
         raise ValueError(f"number={number!r} is also the name of a column")
-
-
-def _checked_encoding(encoding: str) -> str:
-    alike = False
-    with contextlib.suppress(LookupError, UnicodeError):
-        alike = bytes(range(128)).decode(encoding) == bytes(range(128)).decode("ascii")
-    if not alike:
-        raise ValueError(
-            f"encoding is one that writes ASCII as ASCII, such as utf-8, latin-1 or cp1252,"
-            f" not {encoding!r}"
-        )
-    name = codecs.lookup(encoding).name
-    return "utf-8" if name == "utf-8-sig" else name

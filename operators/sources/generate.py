@@ -31,7 +31,7 @@ class Generate(Source[R]):
         self.rate = checked_rate(rate)
         self._function = function
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         """Get ready to start the generator with the first read."""
         self._taken: deque[R] = deque()
         self._wanted = 0

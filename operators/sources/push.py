@@ -80,20 +80,21 @@ class Push(Source[R]):
         self._capacity = capacity
         self._closed = "its job has not started: push through the running job"
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         """Begin to let records in."""
         self._node = context.node
         self._buffer: deque[R] = deque()
-        self._first = 0 if position is None else position + 1
-        self._accepted = self._first  # the position of the next record that is pushed
-        self._read = self._first  # of the next record that is read
-        self._settled = self._first  # of the first record that has not arrived
+        self._accepted = 0  # the position of the next record that is pushed
+        self._read = 0  # of the next record that is read
+        self._settled = 0  # of the first record that has not arrived
         self._deliveries: deque[Delivery] = deque()
         self._turn = asyncio.Lock()
         self._waiting_for_room: list[asyncio.Future[None]] = []
         self._waiting_for_records: list[asyncio.Future[None]] = []
         self._ended = False
         self._closed = ""
+        # With a store, records are answered for with their epoch, which would be late for room.
+        self._by_epochs = context.fence is not None
 
     async def push(self, records: Sequence[R]) -> Delivery:
         """Let the records in, in order, and return when all are.
@@ -113,7 +114,7 @@ class Push(Source[R]):
                         f"cannot push to {self._node!r}: {reason};"
                         f" {given} of {len(records)} records were let in"
                     )
-                room = self._capacity - (self._accepted - self._settled)
+                room = self._room()
                 part = records[given : given + room]
                 given += len(part)
                 self._accepted += len(part)
@@ -128,6 +129,12 @@ class Push(Source[R]):
         else:
             self._deliveries.append(delivery)
         return delivery
+
+    def _room(self) -> int:
+        """How many records may be let in now."""
+        if self._by_epochs:
+            return self._capacity - len(self._buffer)
+        return self._capacity - (self._accepted - self._settled)
 
     async def end(self) -> None:
         """End the input, once all pushes that wait have been let in. The job then ends."""
@@ -151,7 +158,10 @@ class Push(Source[R]):
         count = min(limit, len(buffer))
         start = self._read
         self._read += count
-        return Read([buffer.popleft() for _ in range(count)], range(start, self._read))
+        records = [buffer.popleft() for _ in range(count)]
+        if self._by_epochs:
+            _wake(self._waiting_for_room)
+        return Read(records, range(start, self._read))
 
     async def ack(self, lane: str, position: int) -> None:
         """Resolve the deliveries that are complete, and make room."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar, cast
 
-from ...runtime.contracts import Context, MisconfiguredError, Source
+from ...runtime.contracts import Bookmark, Context, MisconfiguredError, Source
 from ._rate import checked_rate
 
 __all__ = ["Records", "records"]
@@ -33,12 +33,14 @@ class Records(Source[R]):
         self._used: list[bool] = []
         self._list: list[R] | None = None
 
-    async def open(self, context: Context, position: int | None = None) -> None:
-        """Take a fresh iterator, and pass over what was read before."""
+    async def open(self, context: Context) -> None:
+        """Take a fresh iterator."""
+        self._next = 0  # the place in the list
+        self._skip = 0  # how many records of an iterator are passed over
         given = self._iterable
         if type(given) is list:
             # A list is cut, which costs a tenth of asking its iterator for one record at a time.
-            self._list, self._next = cast("list[R]", given), 0 if position is None else position + 1
+            self._list = cast("list[R]", given)
             return
         self._iterator = _iterator(given)
         if self._iterator is given:
@@ -49,7 +51,11 @@ class Records(Source[R]):
                 )
             self._used.append(True)
         self._error: Exception | None = None
-        self._skip = 0 if position is None else position + 1
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        """Pass over what was read before."""
+        if "" in bookmarks:
+            self._next = self._skip = bookmarks[""].last + 1
 
     async def read(self, limit: int) -> list[R] | None:
         """The next `limit` records, or what is left."""

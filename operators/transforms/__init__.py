@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from .aggregate import aggregate as aggregate
+from .fold import fold as fold
 from .score import Field as Field
 from .score import Prediction as Prediction
 from .score import score as score
 
-__all__ = ["Field", "Prediction", "score"]
+__all__ = ["Field", "Prediction", "aggregate", "fold", "score"]

@@ -6,6 +6,7 @@ from ..plan import PlannedActor
 from .actor import Actor, Surroundings
 from .call_actor import CallActor
 from .chain_actor import ChainActor
+from .event_time_actor import EventTimeActor
 from .operator_actor import OperatorActor
 from .regroup_actor import RegroupActor
 from .sink_actor import SinkActor
@@ -23,6 +24,8 @@ def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:
             return SourceActor(name, nodes, around)
         case "chain":
             return ChainActor(name, nodes, around, exact=planned.exact)
+        case "event_time":
+            return EventTimeActor(name, nodes, around)
         case "split":
             return SplitActor(name, nodes, around)
         case "batch":

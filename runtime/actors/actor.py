@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from ..batch import Batch, Records
+from ..checkpoints.parts import Part
 from ..clock import Clock
 from ..context import Context
 from ..counts import ActorCounts, Latency, NodeCounts, streak
@@ -20,10 +22,11 @@ from ..nodes import Node
 from ..origins import Origin, Origins
 from ..outlet import Outlet
 from ..receipt import Receipt
-from ..signals import End, Signal
+from ..signals import Barrier, End, Signal
 
 if TYPE_CHECKING:
     from ..channel import Inbox, Run
+    from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["Actor", "Surroundings"]
 
@@ -42,14 +45,16 @@ class Surroundings:
     """What the job gives to each of its actors."""
 
     __slots__ = (
+        "anew",
+        "chance",
+        "checkpoints",
         "clock",
         "context",
         "credit_changed",
         "graph",
         "limit",
         "loop",
-        "on_snapshot",
-        "restored",
+        "starts",
         "starved",
     )
 
@@ -63,8 +68,8 @@ class Surroundings:
         context: Callable[[str], Context],
         starved: Callable[[], bool],
         credit_changed: Callable[[], None],
-        on_snapshot: Callable[[int, str, dict[str, bytes]], None],
-        restored: dict[str, dict[str, bytes]],
+        checkpoints: Coordinator | None = None,
+        anew: frozenset[str] = frozenset(),
     ) -> None:
         self.graph = graph
         self.loop = loop
@@ -73,8 +78,13 @@ class Surroundings:
         self.context = context
         self.starved = starved
         self.credit_changed = credit_changed
-        self.on_snapshot = on_snapshot
-        self.restored = restored
+        self.checkpoints = checkpoints
+        self.anew = anew
+        """The sources that count their records from 0 after each start."""
+        self.chance: Callable[[], random.Random] = getattr(loop, "chance", random.Random)
+        """Chance for who retries; a loop that repeats a run has its own."""
+        self.starts = checkpoints.restored.held.token if checkpoints is not None else 0
+        """How often the job has been started on its state."""
 
 
 class Actor(ABC):
@@ -119,6 +129,7 @@ class Actor(ABC):
             self.counts.state = "running"
             self._resumed = self.counts.began = self.monotonic()
             await self.work()
+            await self._come_to_end()
             self.work_done = True
             self.counts.state = "ended"
         except asyncio.CancelledError:
@@ -128,8 +139,7 @@ class Actor(ABC):
             self.counts.state = "failed"
             if isinstance(error, JobFailed) or not isinstance(error, Exception):
                 raise
-            origins = self._batch.came_from() if self._batch is not None else None
-            raise self.failure(error, "failed", origins) from error
+            raise self.failure(error, "failed", self.came_from()) from error
         finally:
             self.stopping = True
             self.counts.ended = self.monotonic()
@@ -203,6 +213,10 @@ class Actor(ABC):
         batch = self._batch
         return len(batch.records) if batch is not None else 0
 
+    def came_from(self) -> Origins | None:
+        """Where the records of the batch at hand came from."""
+        return self._batch.came_from() if self._batch is not None else None
+
     async def emit(self, batch: Batch, port: str = "out") -> None:
         """Send a batch on, and let others run when it has been long."""
         self._handing = len(batch.records)
@@ -237,9 +251,47 @@ class Actor(ABC):
         return self.monotonic() - self._resumed > TURN
 
     async def forward(self, signal: Signal) -> None:
-        """Send a signal to every port, the failed ones too."""
+        """Send a signal to every port, the failed ones too; at a barrier, save first."""
+        keeper = self.around.checkpoints
+        if type(signal) is not Barrier or keeper is None:
+            for outlet in (*self.outlets.values(), *self.failed.values()):
+                await outlet.signal(signal)
+            return
+        part = await self.save(signal.epoch)
         for outlet in (*self.outlets.values(), *self.failed.values()):
             await outlet.signal(signal)
+        keeper.passed(self, signal.epoch, part)
+
+    async def save(self, epoch: int) -> Part:
+        """What belongs to the epoch whose barrier has come; nothing, for most."""
+        return Part()
+
+    async def _come_to_end(self) -> None:
+        """With a store, add to an epoch once more, and stay until that is committed if need be."""
+        keeper = self.around.checkpoints
+        if keeper is not None:
+            part = await self.save_end(keeper)
+            await self.linger(keeper.ended(self, part))
+
+    async def save_end(self, keeper: Coordinator) -> Part:
+        """What belongs to the epoch that holds the end of this actor, and to all after it."""
+        return Part()
+
+    async def linger(self, let_go: asyncio.Future[None]) -> None:
+        """Stay for as long as the epoch that holds the end may still want something."""
+
+    def inject(self, barrier: Barrier) -> None:
+        """Send a barrier into the stream; only a source does."""
+
+    def commits(self) -> str | None:
+        """The name of the sink that commits, if this is the actor of one."""
+        return None
+
+    async def commit(self, epoch: int, prepared: bytes) -> None:
+        """Commit what was prepared for an epoch; only a sink has something."""
+
+    def acknowledge(self, part: Part) -> None:
+        """What this part holds is stored and committed."""
 
     async def end(self) -> None:
         """Tell everyone downstream that nothing follows."""
@@ -318,8 +370,7 @@ class Actor(ABC):
         origins = batch.came_from()
         if origins is None:
             return None
-        if index is None:
-            return origins.blur(1).at(0)
         with contextlib.suppress(IndexError):
-            return origins.at(index)
+            origin = origins.blur(1).at(0) if index is None else origins.at(index)
+            return origin if origin.source else None
         return None

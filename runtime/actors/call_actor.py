@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import cast
@@ -14,7 +13,7 @@ from ..contracts import BatchFunction
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
-from ..signals import End, Signal
+from ..signals import End, Signal, Watermark
 from .actor import Actor, Surroundings
 from .crew import Call, Crew
 
@@ -29,7 +28,8 @@ class CallActor(Actor):
 
     Calls start in order and are emitted from the left. Up to four times as many as run may be
     started and not yet emitted, so that one slow call does not idle the others and the window
-    stays bounded. Signals keep their place, also where results may overtake each other.
+    stays bounded. Signals keep their place, also where results may overtake each other. A watermark
+    takes no room in the window, and one that follows another there takes its place.
     """
 
     def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
@@ -44,6 +44,7 @@ class CallActor(Actor):
         self._ordered = node.options.ordered
         self._most = _AHEAD * node.options.max_in_flight
         self._window: deque[Call | Signal] = deque()
+        self._marks = 0
         self._waiter: asyncio.Future[None] | None = None
         self._next: Batch | None = None
         self._cursor = 0
@@ -74,7 +75,7 @@ class CallActor(Actor):
                     timeout=timeout,
                     clock=around.clock,
                     counts=self.each[0],
-                    chance=random.Random(),
+                    chance=around.chance(),
                     name=repr(function) if described else None,
                 )
                 invoke = self._attempts.run
@@ -113,13 +114,24 @@ class CallActor(Actor):
                     self._accept(item)
                     continue
                 if item is not None:
-                    self._window.append(item)
+                    self._queue(item)
                     if isinstance(item, End):
                         await self._finish_up()
                         return
                     continue
             if not self._answered():
                 await self._pause()
+
+    def _queue(self, signal: Signal) -> None:
+        """Put a signal behind the calls that came before it."""
+        window = self._window
+        if isinstance(signal, Watermark):
+            last = window[-1] if window else None
+            if isinstance(last, Watermark) and last.idle is signal.idle:
+                window[-1] = signal
+                return
+            self._marks += 1
+        window.append(signal)
 
     async def _finish_up(self) -> None:
         """Emit what is under way; the end itself stands last in the window."""
@@ -149,7 +161,7 @@ class CallActor(Actor):
         batch, window = self._next, self._window
         if batch is not None:
             count = len(batch.records)
-            while self._cursor < count and len(window) < self._most:
+            while self._cursor < count and len(window) - self._marks < self._most:
                 stop = self._cursor + 1
                 call = Call(batch, self._cursor, stop)
                 self._open_calls[batch] += 1
@@ -161,7 +173,7 @@ class CallActor(Actor):
             self._next = None
             if self._close_call(batch):
                 batch.receipt.settle()
-        return len(window) < self._most
+        return len(window) - self._marks < self._most
 
     def _close_call(self, batch: Batch) -> bool:
         """One call less of this batch; return whether that was the last."""
@@ -178,7 +190,8 @@ class CallActor(Actor):
         window = self._window
         if self._ordered and not (window and window[0] is call):
             # A slow call stands before this one: those after it must not run out meanwhile.
-            if self._waiter is None or self._crew.queued or len(window) >= self._most:
+            full = len(window) - self._marks >= self._most
+            if self._waiter is None or self._crew.queued or full:
                 return
         elif self._kind == "function" and not self._emitting and self._emit_at_once():
             return
@@ -245,7 +258,7 @@ class CallActor(Actor):
     async def _pause(self) -> None:
         """Wait for a call to return, and for input where there is room for it."""
         assert self.inbox is not None
-        if self._next is not None or len(self._window) >= self._most:
+        if self._next is not None or len(self._window) - self._marks >= self._most:
             await self._wait_for_call()
             return
         self.counts.input.begin(self.monotonic())
@@ -283,6 +296,7 @@ class CallActor(Actor):
             head = window[0]
             if not isinstance(head, Call):
                 window.popleft()
+                self._marks -= isinstance(head, Watermark)
                 await self.forward(head)
                 continue
             if not self._ordered:

@@ -10,20 +10,25 @@ from ..batch import Batch, Records, size_of
 from ..nodes import Node, Regroup
 from ..origins import Origins
 from ..receipt import JoinedReceipt, Receipt
-from ..signals import End
+from ..signals import End, Watermark
 from .actor import Actor, Surroundings
 
 __all__ = ["RegroupActor"]
 
 
 class RegroupActor(Actor):
-    """Cuts the stream anew, by records, bytes and the time the first record has waited."""
+    """Cuts the stream anew, by records, bytes and the time the first record has waited.
+
+    A watermark waits until the records that came before it have gone: it may come late, and a part
+    that is being filled need not be cut for it.
+    """
 
     def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
         super().__init__(name, nodes, around)
         self._rule = cast("Regroup", nodes[0].work)
         self._left = 0
         self._cuts: deque[Batch] = deque()
+        self._mark: Watermark | None = None
         self._clear()
 
     async def work(self) -> None:
@@ -40,6 +45,9 @@ class RegroupActor(Actor):
                 await self._add(item)
                 if self._lingered():
                     await self._flush()
+                continue
+            if isinstance(item, Watermark) and self._records and not item.idle:
+                self._mark = item
                 continue
             await self._flush()
             await self.forward(item)
@@ -167,3 +175,6 @@ class RegroupActor(Actor):
         self.each[0].records_out += len(batch.records)
         self._clear()
         await self.emit(batch)
+        if self._mark is not None:
+            mark, self._mark = self._mark, None
+            await self.forward(mark)

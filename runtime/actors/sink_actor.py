@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import random
 from collections import deque
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ..attempts import Attempts, checked
-from ..batch import Batch
+from ..attempts import Attempts, Repeatable, checked
+from ..batch import Batch, Records
 from ..channel import Channel, Run
+from ..checkpoints.parts import Part
 from ..contracts import Outcome, Sink
 from ..counts import Latency
 from ..deadline import Deadline
-from ..nodes import Node
+from ..nodes import Node, overrides
+from ..roles import commits
 from .actor import TURN, Actor, Surroundings
 from .begun import Begun, begin
+from .commits import Commits
+from .keys import Keys
+
+if TYPE_CHECKING:
+    from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["SinkActor"]
 
@@ -51,25 +57,45 @@ class SinkActor(Actor):
         self._begun: Begun[Outcome[None]] | None = None
         self._apart = 0
         self._attempts: Attempts | None = None
+        self._write: Repeatable = self._sink.write
+        self._keys: Keys | None = None
+        if overrides(self._sink, Sink, "write_keyed"):
+            self._keys = Keys(around.starts, around.anew)
+            self._write = self._keys.writer(self._sink)
+        self._commits: Commits | None = None
+        if around.checkpoints is not None and commits(self._sink):
+            self._commits = Commits(
+                self._sink,
+                around.clock,
+                timeout=node.options.timeout,
+                patience=around.checkpoints.patience,
+                wake=self._wake_up,
+            )
         if self._sink.repeatable:
             self._attempts = Attempts(
-                self._sink.write,
+                self._write,
                 retry=self._sink.retry,
                 timeout=node.options.timeout,
                 clock=around.clock,
                 counts=self.each[0],
-                chance=random.Random(),
+                chance=around.chance(),
                 one_to_one=False,
             )
 
     async def open(self) -> None:
-        """Open the sink."""
+        """Open the sink; one that commits goes on from the restored epoch."""
         self._task = asyncio.current_task()
         await self._sink.open(self.around.context(self.name))
+        keeper = self.around.checkpoints
+        if self._commits is not None and keeper is not None:
+            restored = keeper.restored
+            await self._commits.begin(restored.epoch, restored.prepared(self.name))
 
     async def close(self) -> None:
         """Close the sink, unless it broke and was closed then."""
         self._deadline.close()
+        if self._commits is not None:
+            self._commits.close()
         if self._attempts is not None:
             self._attempts.close()
         try:
@@ -88,6 +114,44 @@ class SinkActor(Actor):
                 raise
             # The end of the job, or of a timeout inside the write, which has this task for its own.
             self._begun.thrown = error
+        if self._commits is not None and self._commits.due and self._begun is None:
+            await self._commits.obey()
+
+    def _wake_up(self) -> None:
+        if self.inbox is not None:
+            self.inbox.wake()
+
+    async def save(self, epoch: int) -> Part:
+        """What the sink prepared, if it commits."""
+        if self._keys is not None:
+            self._keys.begin_epoch()
+        if self._commits is None:
+            return Part()
+        return Part(prepared=await self._commits.prepare(epoch))
+
+    async def save_end(self, keeper: Coordinator) -> Part:
+        """The last that the sink prepares, once what it prepared before is committed."""
+        under_way = keeper.under_way(self)
+        if under_way is not None:
+            await self.linger(under_way)
+        return await self.save(keeper.upcoming(self))
+
+    async def linger(self, let_go: asyncio.Future[None]) -> None:
+        """Stay until the last is committed."""
+        if self._commits is None:
+            return
+        let_go.add_done_callback(lambda _: self._wake_up())
+        while not let_go.done():
+            await self.await_input()
+
+    def commits(self) -> str | None:
+        """The sink's name, if it commits."""
+        return self.name if self._commits is not None else None
+
+    async def commit(self, epoch: int, prepared: bytes) -> None:
+        """Have the sink commit, in the actor's own turn."""
+        if self._commits is not None:
+            await self._commits.order(epoch, prepared)
 
     @property
     def holding(self) -> int:
@@ -133,10 +197,12 @@ class SinkActor(Actor):
 
     async def work(self) -> None:
         """Read and write until the end."""
-        if isinstance(self.inbox, Channel) and inspect.iscoroutinefunction(self._sink.write):
+        alone = self._keys is None and inspect.iscoroutinefunction(self._sink.write)
+        if isinstance(self.inbox, Channel) and alone:
             self.inbox.at_once = self._write_at_once
         counts, latency = self.each[0], self._latency
-        write, deadline, monotonic = self._sink.write, self._deadline, self.monotonic
+        write, deadline, monotonic = self._write, self._deadline, self.monotonic
+        keys, orders = self._keys, self._commits
         while (taken := await self.next_run()) is not None:
             self._taken = taken
             while taken:
@@ -145,6 +211,8 @@ class SinkActor(Actor):
                 records = item.records
                 counts.records_in += len(records)
                 rejected: Rejects | None = None
+                if keys is not None:
+                    records = keys.keyed(item)
                 if self._plainly:
                     # A call's own task, or a timeout object, would cost more than most writes.
                     deadline.calls += 1
@@ -163,7 +231,7 @@ class SinkActor(Actor):
                     finally:
                         deadline.calling = False
                 else:
-                    rejected = await self._write_otherwise(item)
+                    rejected = await self._write_otherwise(item, records)
                 if rejected:
                     await self._reject(rejected, item)
                 else:
@@ -173,6 +241,8 @@ class SinkActor(Actor):
                 latency.note(now - item.born, len(records))
                 item.receipt.settle()
                 self._batch = None
+                if orders is not None and orders.due:
+                    await orders.obey()
                 if now - self._resumed > TURN:
                     await self.rest()
 
@@ -194,13 +264,13 @@ class SinkActor(Actor):
         assert isinstance(error, Exception)
         return await self._break(error, batch)
 
-    async def _write_otherwise(self, batch: Batch) -> Rejects | None:
+    async def _write_otherwise(self, batch: Batch, records: Records) -> Rejects | None:
         """Write to a sink that may be asked again, or to one that is broken and isolated."""
         if self._broken is not None:
             return dict.fromkeys(range(len(batch.records)), (self._broken, 1))
         assert self._attempts is not None
         try:
-            answer = await self._attempts.run(batch.records)
+            answer = await self._attempts.run(records)
         except Exception as error:
             return await self._break(error, batch)
         return answer.rejected

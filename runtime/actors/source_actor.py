@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..batch import Batch, Records
-from ..contracts import Read, Rejected, Source
+from ..checkpoints.parts import Part
+from ..contracts import Bookmark, Read, Rejected, Source
 from ..dead_letters import DeadLetter, describe
 from ..errors import JobFailed, RuntimeFault
+from ..identities import IDS, Identities
 from ..nodes import Node, overrides
 from ..origins import Origin, Origins
 from ..receipt import Receipt
 from ..signals import Barrier, Watermark
+from .acks import Acks
 from .actor import TURN_RECORDS, Actor, Surroundings
+from .injection import Injection
+
+if TYPE_CHECKING:
+    from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["SourceActor"]
 
@@ -41,12 +48,14 @@ class SourceActor(Actor):
         self.finished = False
         self._reached: dict[str, int] = {}
         self._unsettled: dict[str, deque[Receipt]] = {}
-        self._acks: dict[str, int] = {}
         self._wants_acks = bool(overrides(self.source, Source, "ack", "nack"))
-        self._acker: asyncio.Task[None] | None = None
-        self._ack_due = asyncio.Event()
+        self._identities: Identities | None = None
+        identity = nodes[0].options.identity
+        if identity is not None and around.checkpoints is not None:
+            self._identities = Identities(name, identity, self.monotonic)
+        told = self._identities.told if self._identities is not None else None
+        self._acks = Acks(self.source, self._ack_broke, told)
         self._failed_beside: tuple[str, Exception] | None = None
-        self._last_acks = False
         self._arrived: asyncio.Future[None] | None = None
         self._credit: asyncio.Future[None] | None = None
         self._draining = False
@@ -54,6 +63,13 @@ class SourceActor(Actor):
         self._task: asyncio.Task[object] | None = None
         self._next_read = 0.0
         self._cut: deque[Batch] = deque()
+        self._notes: dict[str, bytes] = {}
+        self._seeks = bool(overrides(self.source, Source, "seek"))
+        self._barriers = Injection(self.forward, self._barrier_broke)
+        self._stopped = False
+        self.stopped = asyncio.Event()
+        restored = around.checkpoints.restored if around.checkpoints is not None else None
+        self._was_ended = restored is not None and restored.ended(name)
 
     def drain(self) -> None:
         """Read no more. What was read goes on its way, then the end."""
@@ -63,6 +79,63 @@ class SourceActor(Actor):
         self._draining = True
         if self._interruptible and self._task is not None:
             self._task.cancel()
+
+    def suspend(self) -> None:
+        """Read no more, and send no end: what was read goes on its way."""
+        self._stopped = True
+        self.drain()
+
+    def inject(self, barrier: Barrier) -> None:
+        """Send a barrier behind all that was read: now, beside a read that waits, or before it."""
+        if not self.finished:
+            name = f"thalweg:{self.around.graph}/{self.name}:barrier"
+            self._barriers.inject(barrier, self.around.loop, name)
+
+    def _barrier_broke(self, error: Exception) -> None:
+        if self._failed_beside is None:
+            self._failed_beside = "could not send a barrier", error
+            if self._task is not None and not self.stopping:
+                self._task.cancel()
+
+    async def _checkpoint_here(self) -> None:
+        """A test's source asks for an epoch behind what it has handed over."""
+        keeper = self.around.checkpoints
+        if keeper is None:
+            return
+        self._barriers.reading = True
+        try:
+            await keeper.checkpoint()
+        finally:
+            self._barriers.reading = False
+        await self._barriers.go_first()
+
+    async def save(self, epoch: int) -> Part:
+        """Where this source would go on: behind all that it has handed over."""
+        notes = self._notes
+        marks = {lane: Bookmark(last, notes.get(lane, b"")) for lane, last in self._reached.items()}
+        marks |= {lane: Bookmark(-1, note) for lane, note in notes.items() if lane not in marks}
+        ids = self._identities
+        return Part([ids.save(epoch)] if ids is not None else (), bookmarks=marks)
+
+    async def save_end(self, keeper: Coordinator) -> Part:
+        """Where it stands at its end, which is there for good."""
+        return await self.save(keeper.upcoming(self))
+
+    async def linger(self, let_go: asyncio.Future[None]) -> None:
+        """Stay until the end is committed, so that the source can be told."""
+        try:
+            await let_go
+            await self._acks.finish()
+        except asyncio.CancelledError:
+            self._tell_what_failed_beside()
+            raise
+
+    def acknowledge(self, part: Part) -> None:
+        """The epoch is stored and committed: all up to these bookmarks has arrived, for good."""
+        if self._wants_acks and not self._was_ended:
+            if self._identities is not None:
+                self._identities.committed()
+            self._acks.committed(part.bookmarks)
 
     async def _drain_source(self) -> None:
         """Ask the source to end by itself; should it not be able to, that fails the job."""
@@ -74,14 +147,30 @@ class SourceActor(Actor):
                 self._task.cancel()
 
     async def open(self) -> None:
-        """Open the source."""
+        """Open the source, and let it go on where the restored epoch ends."""
         self._task = asyncio.current_task()
-        await self.source.open(self.around.context(self.name), None)
+        if self._was_ended:
+            return
+        await self.source.open(self.around.context(self.name))
+        keeper = self.around.checkpoints
+        marks = keeper.restored.bookmarks(self.name) if keeper is not None else None
+        if keeper is not None and self._identities is not None:
+            self._identities.restore(keeper.restored.memory(self.name).get(IDS, ()))
+        if marks and self._seeks:
+            await self.source.seek(marks)
+            for lane, mark in marks.items():
+                self._notes[lane] = mark.note
+                if mark.last >= 0:
+                    self._reached[lane] = mark.last
+                    self._acks.goes_on_from(lane, mark.last)
 
     async def close(self) -> None:
         """Hand over the last acks, say what has not arrived, and close the source."""
+        if self._was_ended:
+            return
+        self._barriers.close()
         try:
-            await self._finish_acks()
+            await self._acks.finish()
             for lane, receipts in self._unsettled.items():
                 if receipts:
                     await self.source.nack(lane, receipts[0].first)
@@ -91,26 +180,43 @@ class SourceActor(Actor):
     async def work(self) -> None:
         """Read and emit until the source ends or the job drains; then wait for the acks."""
         if self._wants_acks:
-            self._acker = self.around.loop.create_task(
-                self._ack_forever(), name=f"thalweg:{self.around.graph}/{self.name}:acks"
-            )
+            self._acks.begin(self.around.loop, f"thalweg:{self.around.graph}/{self.name}:acks")
         try:
-            await self._read_all()
+            if not self._was_ended:
+                await self._read_all()
+            if self._stopped:
+                # The last epoch is taken, then all are cancelled: a suspended job has no end.
+                await self._stay_suspended()
             self.finished = True
+            self.stopped.set()
             await self.end()
-            await self._await_acks()
+            if self.around.checkpoints is None:
+                await self._await_acks()
         except asyncio.CancelledError:
-            if self._failed_beside is None:
-                raise
+            self._tell_what_failed_beside()
+            raise
+        self._tell_what_failed_beside()
+
+    def _tell_what_failed_beside(self) -> None:
+        """Raise what failed in another task than this actor's, which was then cancelled."""
         if self._failed_beside is not None:
             what, error = self._failed_beside
             raise self.failure(error, what) from error
 
+    async def _stay_suspended(self) -> None:
+        await self._barriers.go_first()
+        self.stopped.set()
+        self._barriers.reading = True  # So that a barrier is sent as soon as it is due.
+        await self.around.loop.create_future()
+
     async def _read_all(self) -> None:
         self._next_read = self.monotonic()
         while not self._draining:
+            if self._barriers.due:
+                await self._barriers.go_first()
+                continue
             try:
-                self._interruptible = True
+                self._interruptible = self._barriers.reading = True
                 result = await self._read()
             except asyncio.CancelledError:
                 if (
@@ -123,13 +229,19 @@ class SourceActor(Actor):
                 self._task.uncancel()
                 break
             finally:
-                self._interruptible = False
+                self._interruptible = self._barriers.reading = False
+            if self._barriers.due:
+                await self._barriers.go_first()
             if result is None:
                 break
-            if isinstance(result, Watermark | Barrier):
+            if isinstance(result, Watermark):
                 await self.forward(result)
                 continue
+            if isinstance(result, Barrier):
+                await self._checkpoint_here()
+                continue
             await self._take(result)
+        await self._barriers.go_first()
 
     async def _read(self) -> Sequence[object] | Read[object] | Watermark | Barrier | None:
         limit = max(self.around.limit, TURN_RECORDS)
@@ -182,6 +294,8 @@ class SourceActor(Actor):
             if len(positions) != len(records):
                 raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
             count = len(records) + len(rejected)
+            if result.note:
+                self._notes[lane] = result.note
             if not count:
                 await self.rest()
                 return
@@ -195,12 +309,17 @@ class SourceActor(Actor):
             first = self._reached.get(lane, -1) + 1
             last = self._reached[lane] = first + count - 1
             positions = range(first, last + 1)
+        if self._identities is not None:
+            records, positions, strange = self._identities.sift(records, positions)
+            rejected = [*rejected, *strange]
         receipt = Receipt(self._settled, records=count, lane=lane, first=first, last=last)
         lane_receipts = self._unsettled.get(lane)
         if lane_receipts is None:
             lane_receipts = self._unsettled[lane] = deque()
         lane_receipts.append(receipt)
         self.read_records += count
+        if self.around.checkpoints is not None:
+            self.around.checkpoints.batch_read()
         now = self.monotonic()
         self.each[0].records_out += len(records)
         rate = self.source.rate
@@ -292,9 +411,8 @@ class SourceActor(Actor):
         while unsettled and unsettled[0].settled:
             last = unsettled.popleft().last
             self.settled_positions[receipt.lane] = last
-            if self._wants_acks:
-                self._acks[receipt.lane] = last
-                self._ack_due.set()
+            if self._wants_acks and self.around.checkpoints is None:
+                self._acks.arrived(receipt.lane, last)
         if self._credit is not None and not self._credit.done():
             self._credit.set_result(None)
         if self._arrived is not None and not self._pending() and not self._arrived.done():
@@ -303,34 +421,14 @@ class SourceActor(Actor):
     def _pending(self) -> bool:
         return self.read_records > self.settled_records
 
-    async def _ack_forever(self) -> None:
-        try:
-            while self._acks or not self._last_acks:
-                await self._ack_due.wait()
-                self._ack_due.clear()
-                while self._acks:
-                    lane = next(iter(self._acks))
-                    await self.source.ack(lane, self._acks.pop(lane))
-        except Exception as error:
-            self._failed_beside = "could not acknowledge what has arrived", error
-            if self._task is not None and not self.stopping:
-                self._task.cancel()
+    def _ack_broke(self, error: Exception) -> None:
+        self._failed_beside = "could not acknowledge what has arrived", error
+        if self._task is not None and not self.stopping:
+            self._task.cancel()
 
     async def _await_acks(self) -> None:
         """Stay until all that was read has arrived, so that the source can be told."""
         if self._wants_acks and self._pending():
             self._arrived = self.around.loop.create_future()
             await self._arrived
-        await self._finish_acks()
-
-    async def _finish_acks(self) -> None:
-        """Hand over the acks that are due; one that is under way is let through."""
-        acker = self._acker
-        if acker is None:
-            return
-        self._last_acks = True
-        self._ack_due.set()
-        try:
-            await asyncio.wait([acker])
-        finally:
-            acker.cancel()
+        await self._acks.finish()

@@ -10,11 +10,12 @@ from typing import Any, Generic, TypeVar, cast, overload
 from ..attempts import Answer
 from ..contracts import BatchFunction, Operator, Sink
 from ..dead_letters import DeadLetter, describe
+from ..errors import LateError, RuntimeFault
 from ..origins import Origin
 from ..signals import Watermark
 from .caller import Caller
 from .contexts import context, instance
-from .stepping import Wake, step
+from .stepping import Wake, asks_for_times, record_of, step
 
 __all__ = ["Fed", "feed"]
 
@@ -26,11 +27,13 @@ S = TypeVar("S")
 class Fed(Generic[S]):
     """What became of the records: `records` that came out, `dead_letters` of those that failed.
 
-    See `feed`, which returns it.
+    `late` are those that came too late for an operator that works by their times. See `feed`,
+    which returns it.
     """
 
     records: list[S] = field(default_factory=list[S])
     dead_letters: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    late: list[object] = field(default_factory=list[object])
 
 
 # Over a list of records and signals mypy cannot infer a precise type; so any object will do.
@@ -75,7 +78,8 @@ async def feed(
     fails becomes a dead letter with the origin `feed` and its index. A failure is raised here.
 
     Parameters: for an operator, `Watermark` and `Wake` may stand among the records, and `end`
-    (True) says whether `on_end` is called. For a batch function and a sink, `max_batch_size` cuts
+    (True) says whether `on_end` is called; one that works by the times of records is fed each as
+    `At(record, seconds)`. For a batch function and a sink, `max_batch_size` cuts
     the records (all in one batch); they are timed out, retried and halved as they say, and the
     pauses between take their time: use `run_virtual`. Of a sink, `records` are those delivered.
     """
@@ -108,10 +112,16 @@ async def _feed_operator(
             if isinstance(value, Watermark | Wake):
                 fed.records.extend(step(operator, value))
                 continue
+            record = record_of(value)
             try:
                 fed.records.extend(step(operator, value))
+            except RuntimeFault:
+                raise
             except Exception as error:
-                fed.dead_letters.append(_dead_letter(index, value, error))
+                if isinstance(error, LateError) and asks_for_times(operator):
+                    fed.late.append(record)
+                else:
+                    fed.dead_letters.append(_dead_letter(index, record, error))
             index += 1
         if end:
             fed.records.extend(operator.on_end())

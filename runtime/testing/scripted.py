@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from ..bookmarks import Bookmark
 from ..context import Context
 from ..contracts import Read, Source
 from ..errors import RuntimeFault, ThalwegError
 from ..signals import Barrier, Watermark
 from .tally import Tally
 
-__all__ = ["CRASH", "END", "PAUSE", "ScriptedCrash", "ScriptedSource", "scripted"]
+__all__ = ["CHECKPOINT", "CRASH", "END", "PAUSE", "ScriptedCrash", "ScriptedSource", "scripted"]
 
 R = TypeVar("R")
 
@@ -48,6 +49,14 @@ class _Pause:
         return f"PAUSE({self.seconds})"
 
 
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    def __repr__(self) -> str:
+        return "CHECKPOINT"
+
+
+CHECKPOINT: Final = _Checkpoint()
+"""The job takes an epoch here; the source goes on when it is committed."""
 CRASH: Final = _Crash()
 """The source fails here; a later start goes on behind it."""
 END: Final = _Ending()
@@ -55,7 +64,7 @@ END: Final = _Ending()
 PAUSE: TypeAlias = _Pause
 """`PAUSE(seconds)`: the source is silent for so long, by the loop's time."""
 
-Special = _Crash | _Ending | _Pause | Watermark | Barrier
+Special = _Checkpoint | _Crash | _Ending | _Pause | Watermark
 
 
 class _Script(Generic[R]):
@@ -102,19 +111,24 @@ class ScriptedSource(Source[R]):
         """Wait until `count` records have been acked, those of earlier jobs included."""
         await self._script.tally.reach(count)
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         script = self._script
         self._ended = False
         self._quiet_until = None
-        self._next = script.begin
-        if position is not None:
-            if not -1 <= position < script.before[-1]:
-                raise ValueError(
-                    f"position {position} is not in the script: its records stand at 0 to "
-                    f"{script.before[-1] - 1}"
-                )
-            # Recovery goes back to records, but never again through a CRASH or an END behind us.
-            self._next = script.before.index(position + 1)
+        # A job with a store goes on where its state says: from the start, as long as it has none.
+        self._next = script.begin if context.fence is None else 0
+        self._acked_through = script.before[self._next] - 1
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        script = self._script
+        position = bookmarks[""].last if "" in bookmarks else -1
+        if not -1 <= position < script.before[-1]:
+            raise ValueError(
+                f"position {position} is not in the script: its records stand at 0 to "
+                f"{script.before[-1] - 1}"
+            )
+        # Recovery goes back to records, but never again through a CRASH or an END behind us.
+        self._next = script.before.index(position + 1)
         self._acked_through = script.before[self._next] - 1
 
     async def read(self, limit: int) -> Read[R] | Watermark | Barrier | None:
@@ -132,8 +146,10 @@ class ScriptedSource(Source[R]):
                 if isinstance(value, _Crash):
                     raise ScriptedCrash(f"CRASH stands at place {self._next - 1} of the script")
                 self._ended = True
-            if isinstance(value, Watermark | Barrier):
+            if isinstance(value, Watermark):
                 return value
+            if isinstance(value, _Checkpoint):
+                return Barrier(0)
         if not self._ended:
             self._ended = True
             script.begin = 0
@@ -181,8 +197,10 @@ def scripted(*values: R | Special, one_by_one: bool = False) -> ScriptedSource[R
     >>> source = scripted(1, 2, CRASH, 3, PAUSE(60), 4, END, 5)
 
     reads 1 and 2 and fails. Started again, it reads 3, is silent for a minute, reads 4 and ends;
-    started a third time, it reads 5. After its last value it begins anew. `Watermark(at)` and
-    `Barrier(epoch)` are sent into the stream where they stand.
+    started a third time, it reads 5. After its last value it begins anew. In a job with a store it
+    goes on behind the records of the last epoch instead, or from the start while there is none,
+    past what has happened before. A `Watermark(at)` is sent into the stream where it stands; at a
+    `CHECKPOINT` the job takes an epoch, and the source goes on when it is committed.
 
     Records between two other values come in one list, or one by one with `one_by_one=True`. Their
     positions count from 0 over all of them. A test waits with `await source.settled(count)`.

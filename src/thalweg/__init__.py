@@ -7,7 +7,9 @@ are in `thalweg.operators`, the testing kit in `thalweg.testing`.
 
 from __future__ import annotations
 
+from .runtime.checkpoints.options import State as State
 from .runtime.contracts import BatchFunction as BatchFunction
+from .runtime.contracts import Bookmark as Bookmark
 from .runtime.contracts import Context as Context
 from .runtime.contracts import DeadLetter as DeadLetter
 from .runtime.contracts import KeyedState as KeyedState
@@ -24,9 +26,15 @@ from .runtime.errors import DataError as DataError
 from .runtime.errors import GraphError as GraphError
 from .runtime.errors import JobCancelled as JobCancelled
 from .runtime.errors import JobFailed as JobFailed
+from .runtime.errors import LateError as LateError
 from .runtime.errors import MisconfiguredError as MisconfiguredError
 from .runtime.errors import MissingExtra as MissingExtra
 from .runtime.errors import SettingError as SettingError
+from .runtime.errors import StateDamaged as StateDamaged
+from .runtime.errors import StateError as StateError
+from .runtime.errors import StateLost as StateLost
+from .runtime.errors import StateMismatch as StateMismatch
+from .runtime.errors import StateUnavailable as StateUnavailable
 from .runtime.errors import ThalwegError as ThalwegError
 from .runtime.errors import UnavailableError as UnavailableError
 from .runtime.graph import Graph as Graph
@@ -35,6 +43,7 @@ from .runtime.stream import Stream as Stream
 
 __all__ = [
     "BatchFunction",
+    "Bookmark",
     "BusyError",
     "Context",
     "DataError",
@@ -44,6 +53,7 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "KeyedState",
+    "LateError",
     "MisconfiguredError",
     "MissingExtra",
     "Operator",
@@ -55,6 +65,12 @@ __all__ = [
     "SettingError",
     "Sink",
     "Source",
+    "State",
+    "StateDamaged",
+    "StateError",
+    "StateLost",
+    "StateMismatch",
+    "StateUnavailable",
     "Stream",
     "ThalwegError",
     "UnavailableError",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from math import isclose
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from thalweg import Context
+from thalweg import Bookmark, Context, Read
 from thalweg.deploy.serve import serving
 from thalweg.operators import endpoints, score, sinks, sources
 from thalweg.operators.endpoints import Endpoint
@@ -50,8 +51,8 @@ def name_of(value: object) -> str:
 class Fed(Push[int]):
     """A push source that is fed as soon as it opens."""
 
-    async def open(self, context: Context, position: int | None = None) -> None:
-        await super().open(context, position)
+    async def open(self, context: Context) -> None:
+        await super().open(context)
         await self.push(list(range(30)))
         await self.end()
 
@@ -91,6 +92,88 @@ def test_csv_records_keep_the_contract(check: Check, repeat: int, tmp_path: Path
         rejected=repeat,
     )
     run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_ndjson_records_keep_the_contract(check: Check, tmp_path: Path) -> None:
+    for name in "abc":
+        lines = [f'{{"{name}": {n}}}\r\n' for n in range(10)]
+        (tmp_path / f"{name}.ndjson").write_text("\ufeff" + "".join(lines) + "\nbad\n{}")
+    case = SourceCase(
+        lambda: sources.ndjson_records(tmp_path / "*.ndjson"),
+        [record for name in "abc" for record in [*({name: n} for n in range(10)), {}]],
+        rejected=3,
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_lines_keep_the_contract(check: Check, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes("zwölf Böxkämpfer\n".encode() * 20 + b"\xff\n\nlast")
+    expected = ["zwölf Böxkämpfer"] * 20 + ["", "last"]
+    case = SourceCase(lambda: sources.lines(path), expected, rejected=1)
+    run_virtual(lambda: check(case))
+
+
+class LinesUntilEnd(sources.TextLines):
+    """Follows a file, to the line that says that it is the last one."""
+
+    async def open(self, context: Context) -> None:
+        await super().open(context)
+        self.ended = False
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        await super().seek(bookmarks)
+        self.ended = any(mark.last >= 80 for mark in bookmarks.values())
+
+    async def read(self, limit: int) -> Read[str] | None:
+        if self.ended:
+            return None
+        read = await super().read(limit)
+        self.ended = bool(read and read.records and read.records[-1] == "end")
+        return read
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_lines_that_are_followed_keep_the_contract(check: Check, tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    path.write_bytes(b"one\ntwo\n" * 10 + b"end\ntorn")
+    options: Any = {"poll_interval": 0.2, "rotation_wait": 1.0, "encoding": "utf-8"}
+    case = SourceCase(
+        lambda: LinesUntilEnd(path, follow=True, max_line_bytes=99, rate=None, **options),
+        ["one", "two"] * 10 + ["end"],
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("page_size", [1, 4, 1000])
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_rows_of_sqlite_keep_the_contract(check: Check, page_size: int, tmp_path: Path) -> None:
+    path = tmp_path / "data.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, name TEXT)")
+        rows = [(2 * n, f"row {n}") for n in range(30)]
+        connection.executemany("INSERT INTO rows VALUES (?, ?)", rows)
+        connection.execute("INSERT INTO rows VALUES (7, CAST(x'ff' AS TEXT))")
+    case = SourceCase(
+        lambda: sources.sqlite_table(path, "rows", page_size=page_size),
+        [{"id": number, "name": name} for number, name in rows],
+        rejected=1,
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.service
+@pytest.mark.asyncio
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+async def test_rows_of_postgresql_keep_the_contract(check: Check, postgres_url: str) -> None:
+    query = "SELECT 2 * n AS id, 'row ' || n AS name FROM generate_series(0, 29) n"
+    case = SourceCase(
+        lambda: sources.sql_query(postgres_url, query, key="id", page_size=20),
+        [{"id": 2 * n, "name": f"row {n}"} for n in range(30)],
+    )
+    await check(case)
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=name_of)

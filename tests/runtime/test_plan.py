@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from thalweg import BatchFunction, Graph, GraphError, KeyedState, Operator
+from thalweg import BatchFunction, Graph, GraphError, KeyedState, Operator, State
 from thalweg.runtime.nodes import Node, NodeOptions, Port
-from thalweg.testing import CollectingSink, run_virtual, scripted
+from thalweg.testing import CollectingSink, MemoryStore, run_virtual, scripted
 
 
 def _line() -> int:
@@ -170,16 +170,20 @@ class Waking(Operator[int, int]):
 
 
 @pytest.mark.parametrize("operator", [Remembering(), Keyed()])
-def test_memory_without_volatile_is_refused(operator: Operator[int, int]) -> None:
+def test_memory_without_volatile_and_without_a_store_is_refused(
+    operator: Operator[int, int],
+) -> None:
     graph = Graph("memory")
     graph.read("numbers", scripted(1)).via("op", operator).to("out", _sink())
     line = _line() - 1
-    with pytest.raises(GraphError, match=r"'op' has memory.*volatile=True") as info:
-        graph.plan()
+    with pytest.raises(GraphError, match=r"'op' has memory.*--state.*volatile=True") as info:
+        graph.start()
     assert info.value.where == f"{__file__}:{line}"
+    assert "none: op may not forget" in graph.plan().text()
+    graph.start(state=State(MemoryStore()))
     graph = Graph("memory")
     graph.read("numbers", scripted(1)).via("op", operator, volatile=True).to("out", _sink())
-    graph.plan()
+    graph.start()
 
 
 @pytest.mark.parametrize(("operator", "what"), [(Ending(), "on_end"), (Waking(), "wake_at")])

@@ -33,7 +33,7 @@ from thalweg import (
     Stream,
     UnavailableError,
 )
-from thalweg.runtime import job as job_module
+from thalweg.runtime import wiring
 from thalweg.runtime.channel import Channel
 from thalweg.runtime.progress import Progress
 from thalweg.testing import CollectingSink, VirtualTimeLoop
@@ -470,7 +470,7 @@ lanes = st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=3), min_size=
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_module, "Channel", WatchedChannel)
+    monkeypatch.setattr(wiring, "Channel", WatchedChannel)
 
 
 def build(

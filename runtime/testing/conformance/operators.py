@@ -6,10 +6,20 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from ...contracts import Operator
+from ...contracts import LateError, Operator
 from ...signals import Watermark
 from ..contexts import context, instance
-from ..stepping import Wake, recall, remember, remembers, step
+from ..stepping import (
+    Wake,
+    asks_for_times,
+    loops,
+    recall,
+    record_of,
+    remember,
+    remembers,
+    run_loop,
+    step,
+)
 from .expecting import expect
 
 __all__ = ["OPERATOR_CHECKS", "OperatorCase"]
@@ -26,8 +36,10 @@ class OperatorCase(Generic[R, S]):
     """An operator, what it is given and what it must make of it.
 
     `make` returns a new prototype. Among the `records` there may stand `Watermark` and `Wake`;
-    after them the stream ends, unless `end` is False. `bad` are records that it must refuse by an
-    exception. The checks run the records as often as there are of them: some dozens are enough.
+    after them the stream ends, unless `end` is False. For an operator that works by the times of
+    records, each is an `At(record, seconds)`; `late` are those records of them for which it must
+    raise `LateError`, in their order. `bad` are records that it must refuse by another exception.
+    The checks run the records as often as there are of them: some dozens are enough.
 
     >>> import asyncio
     >>> class Odd(Operator[int, int]):
@@ -43,6 +55,7 @@ class OperatorCase(Generic[R, S]):
     expected: Sequence[S]
     end: bool = True
     bad: Sequence[object] = ()
+    late: Sequence[object] = ()
 
 
 class _Run:
@@ -51,6 +64,7 @@ class _Run:
     def __init__(self, prototype: Operator[Any, Any]) -> None:
         self.operator = instance(prototype)
         self.records: list[object] = []
+        self.late: list[object] = []
 
     async def __aenter__(self) -> _Run:
         try:
@@ -65,7 +79,31 @@ class _Run:
 
     def give(self, values: Sequence[object]) -> None:
         for value in values:
-            self.records.extend(step(self.operator, value))
+            try:
+                self.records.extend(step(self.operator, value))
+            except LateError:
+                if not asks_for_times(self.operator):
+                    raise
+                self.late.append(record_of(value))
+
+    def give_together(self, values: Sequence[object], bad: Sequence[object]) -> None:
+        """Give records to the operator's own loop; those in `bad` it must refuse."""
+
+        def refuse(value: object, error: Exception) -> None:
+            if isinstance(error, LateError) and asks_for_times(self.operator):
+                self.late.append(record_of(value))
+            elif not any(value is one for one in bad):
+                raise error
+            else:
+                refused.append(value)
+
+        refused: list[object] = []
+        run_loop(self.operator, values, self.records.append, refuse)
+        expect(
+            refused,
+            [one for one in values if any(one is other for other in bad)],
+            "what its own loop refused (let it take the next record when done with the one before)",
+        )
 
     def end(self, case: OperatorCase[Any, Any]) -> None:
         if case.end:
@@ -78,6 +116,7 @@ async def makes_what_is_expected(case: OperatorCase[Any, Any]) -> None:
         run.give(case.records)
         run.end(case)
     expect(run.records, case.expected, "the records made")
+    expect(run.late, case.late, "the records that came too late")
 
 
 async def closes_without_a_record(case: OperatorCase[Any, Any]) -> None:
@@ -103,6 +142,29 @@ async def makes_the_same_however_the_input_is_cut(case: OperatorCase[Any, Any]) 
         )
 
 
+async def makes_the_same_in_a_loop_of_its_own(case: OperatorCase[Any, Any]) -> None:
+    """`process_each`, or `process_each_at`, does what calling for one record at a time does."""
+    for cut in _CUTS:
+        for bad in ((), *((one,) for one in case.bad)):
+            async with _Run(case.make()) as run:
+                if not loops(run.operator):
+                    return
+                together: list[object] = []
+                for value in case.records:
+                    signal = isinstance(value, Watermark | Wake)
+                    if together and (signal or len(together) >= cut):
+                        run.give_together([*together, *bad], bad)
+                        together = []
+                    if signal:
+                        run.give([value])
+                    else:
+                        together.append(value)
+                run.give_together([*bad, *together, *bad], bad)
+                run.end(case)
+            expect(run.records, case.expected, f"the records made in its own loop, by {cut}")
+            expect(run.late, case.late, f"the records that came too late in its own loop, by {cut}")
+
+
 async def a_snapshot_changes_nothing(case: OperatorCase[Any, Any]) -> None:
     """A checkpoint after each record does not alter the result."""
     async with _Run(case.make()) as run:
@@ -124,6 +186,11 @@ async def goes_on_from_any_snapshot(case: OperatorCase[Any, Any]) -> None:
             recall(after.operator, memory)
             after.give(case.records[place:])
             after.end(case)
+        expect(
+            before.late + after.late,
+            case.late,
+            f"the records that came too late when restored after {place} records",
+        )
         expect(
             before.records + after.records,
             case.expected,
@@ -211,7 +278,7 @@ async def a_bad_record_leaves_no_trace(case: OperatorCase[Any, Any]) -> None:
 
 def _refuse(operator: Operator[Any, Any], bad: object) -> None:
     try:
-        made = list(operator.process(bad))
+        made = list(step(operator, bad))
     except Exception:
         return
     raise AssertionError(
@@ -223,6 +290,7 @@ OPERATOR_CHECKS: tuple[Callable[[OperatorCase[Any, Any]], Coroutine[Any, Any, No
     makes_what_is_expected,
     closes_without_a_record,
     makes_the_same_however_the_input_is_cut,
+    makes_the_same_in_a_loop_of_its_own,
     a_snapshot_changes_nothing,
     goes_on_from_any_snapshot,
     declares_its_memory,

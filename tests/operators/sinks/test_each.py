@@ -125,3 +125,41 @@ async def test_what_cannot_be_called_is_refused() -> None:
     wrong: Any = 5
     with pytest.raises(TypeError, match="a function of one record, not 5"):
         sinks.each(wrong)
+
+
+async def test_a_keyed_function_gets_the_key_beside_the_record() -> None:
+    seen: list[tuple[int, str | None]] = []
+
+    def take(record: int, key: str | None) -> None:
+        if record == 2:
+            raise ValueError("two")
+        seen.append((record, key))
+
+    async def take_later(record: int, key: str | None) -> None:
+        await asyncio.sleep(0)
+        take(record, key)
+
+    for function in (take, take_later):
+        seen.clear()
+        sink = sinks.each(function, keyed=True)
+        assert sink.function is None
+        outcome = await sink.write_keyed([1, 2, 3], ["s//0", "s//1", None])
+        assert seen == [(1, "s//0"), (3, None)]
+        assert outcome is not None
+        assert {at: str(error) for at, error in outcome.rejected.items()} == {1: "two"}
+        assert await sink.write([4]) is None
+        assert seen[-1] == (4, None)
+
+
+async def test_a_keyed_function_that_hides_a_coroutine_is_named() -> None:
+    async def function(record: int, key: str | None) -> None:
+        raise AssertionError("never runs")
+
+    def hidden(record: int, key: str | None) -> object:
+        return function(record, key)
+
+    with pytest.raises(TypeError, match=r"each was given .*hidden, a plain function"):
+        await sinks.each(hidden, keyed=True).write_keyed([1], ["k"])
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="a function of a record and its key, not 5"):
+        sinks.each(wrong, keyed=True)

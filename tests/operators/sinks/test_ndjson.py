@@ -8,13 +8,12 @@ import datetime
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import textwrap
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -222,19 +221,6 @@ async def test_two_sinks_do_not_write_one_file(tmp_path: Path, context: Context)
     assert lines(path) == [1]
     await second.open(context)
     await second.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    mount = shutil.which("mount")
-    where = tmp_path / "disk"
-    where.mkdir()
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=1m", "thalweg-test", str(where)]
-    if mount is None or os.geteuid() or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield where
-    subprocess.run(["umount", "--lazy", str(where)], check=True)
 
 
 async def fill(sink: Ndjson, size: int) -> WriteFailed:

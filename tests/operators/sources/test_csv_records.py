@@ -26,13 +26,11 @@ CELL_ONE: dict[type[object], object] = {int: 1, float: 1.0, bool: True}
 Seen = tuple[dict[int, Record], dict[int, Rejected]]
 
 
-async def drain(
-    source: sources.CsvRecords, context: Context, limit: int = 100, position: int | None = None
-) -> Seen:
+async def drain(source: sources.CsvRecords, context: Context, limit: int = 100) -> Seen:
     records: dict[int, Record] = {}
     rejected: dict[int, Rejected] = {}
     try:
-        await source.open(context, position)
+        await source.open(context)
         while (read := await source.read(limit)) is not None:
             assert 1 <= len(read.records) + len(read.rejected) <= limit
             assert len(read.records) == len(read.positions)
@@ -42,8 +40,7 @@ async def drain(
             assert len(records) + len(rejected) == before + len(read.records) + len(read.rejected)
     finally:
         await source.close()
-    first = 0 if position is None else position + 1
-    assert sorted([*records, *rejected]) == list(range(first, first + len(records) + len(rejected)))
+    assert sorted([*records, *rejected]) == list(range(len(records) + len(rejected)))
     return records, rejected
 
 
@@ -472,20 +469,6 @@ async def test_endless_repeats_do_not_end(file: File, context: Context) -> None:
         assert read is not None
         count += len(read.records)
     await source.close()
-
-
-@pytest.mark.parametrize("position", [0, 1, 2, 3, 7, 8])
-@pytest.mark.parametrize("plain", [True, False])
-async def test_it_goes_on_after_a_position(
-    position: int, plain: bool, file: File, context: Context
-) -> None:
-    path = file("a\n0\n1\nbad\n")
-    kind: Callable[[str], int] = int if plain else lambda text: int(text)
-    source = sources.csv_records(path, columns={"a": kind}, number="n", repeat=3)
-    records, rejected = await drain(source, context, position=position)
-    assert sorted([*records, *rejected]) == list(range(position + 1, 9))
-    assert all(record == {"n": at, "a": at % 3} for at, record in records.items())
-    assert all(at % 3 == 2 for at in rejected)
 
 
 async def test_a_missing_column_is_named_with_the_nearest_and_the_header(

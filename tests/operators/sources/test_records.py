@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from thalweg.operators import sources
-from thalweg.runtime.contracts import Context, MisconfiguredError
+from thalweg.runtime.contracts import Bookmark, Context, MisconfiguredError
 
 pytestmark = pytest.mark.asyncio
 
@@ -73,7 +73,8 @@ async def test_an_iterator_cannot_be_read_by_a_second_job_in_silence(context: Co
 
 async def test_it_goes_on_after_a_position(context: Context) -> None:
     source = sources.records(range(10))
-    await source.open(context, 6)
+    await source.open(context)
+    await source.seek({"": Bookmark(6)})
     assert await source.read(10) == [7, 8, 9]
 
 
@@ -102,7 +103,8 @@ async def test_a_list_is_cut_and_grows(context: Context) -> None:
 
 async def test_a_list_goes_on_from_a_position(context: Context) -> None:
     source = sources.records([0, 1, 2, 3])
-    await source.open(context, 1)
+    await source.open(context)
+    await source.seek({"": Bookmark(1)})
     assert await source.read(9) == [2, 3]
 
 

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from thalweg import BatchFunction, DataError, DeadLetter, Graph, JobFailed, Operator
+from thalweg import BatchFunction, DataError, DeadLetter, Graph, JobFailed, Operator, State
 from thalweg.runtime.actors import call_actor
-from thalweg.runtime.job import Job
 from thalweg.runtime.progress import Progress
-from thalweg.runtime.signals import Barrier, Watermark
-from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
+from thalweg.runtime.signals import Watermark
+from thalweg.testing import PAUSE, CollectingSink, MemoryStore, run_virtual, scripted
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -276,14 +275,11 @@ def test_signals_are_fences_even_where_results_may_overtake(
         async def call(self, records: Sequence[int]) -> list[int]:
             return await jittered_batch(list(records))
 
-    snapshots: list[int] = []
-    values: list[int | Watermark | Barrier] = []
+    values: list[int | Watermark] = []
     for number in range(30):
         values.append(number)
         if number % 5 == 4:
             values.append(Watermark(float(number)))
-        if number % 10 == 9:
-            values.append(Barrier(number))
     graph, out = Graph("fences", max_batch_size=2), CollectingSink[str]()
     numbers = graph.read("numbers", scripted(*values))
     function = Jittered()
@@ -298,11 +294,7 @@ def test_signals_are_fences_even_where_results_may_overtake(
     stream.via("noting", Noting(), volatile=True).to("out", out)
 
     async def main() -> None:
-        job = Job(
-            graph.plan(),
-            on_snapshot=lambda epoch, node, memory: snapshots.append(len(out.records)),
-        )
-        async with job:
+        async with graph.start() as job:
             await job.wait()
 
     run_virtual(main, seed=seed)
@@ -316,7 +308,28 @@ def test_signals_are_fences_even_where_results_may_overtake(
         seen += part
         assert out.records[len(seen)] == f"watermark {number + 4}"
         seen.append("watermark")
-    assert len(snapshots) == 3
+
+
+def test_watermarks_take_no_room_among_the_calls_and_the_last_of_several_stands_for_all() -> None:
+    started: list[tuple[float, int]] = []
+
+    async def one_is_slow(number: int) -> int:
+        started.append((asyncio.get_running_loop().time(), number))
+        await asyncio.sleep(10.0 if number == 0 else 0.5)
+        return number
+
+    values: list[int | Watermark] = []
+    for number in range(20):
+        values += [number, Watermark(number - 0.5), Watermark(float(number))]
+    graph, out = Graph("marks", max_batch_size=1), CollectingSink[str]()
+    numbers = graph.read("numbers", scripted(*values)).map(one_is_slow, max_in_flight=2)
+    numbers.via("noting", Noting(), volatile=True).to("out", out)
+    _run(graph)
+    # Four times as many as run may be started and not emitted, however many marks stand between.
+    assert len([number for at, number in started if at < 10.0]) == 8
+    lines = [line for n in range(20) for line in (f"{n}", f"watermark {n}")]
+    assert [line for line in out.records if not line.endswith(".5")] == [*lines, "end"]
+    assert len([line for line in out.records if line.endswith(".5")]) < 5
 
 
 def test_a_barrier_waits_behind_work_in_flight() -> None:
@@ -328,17 +341,19 @@ def test_a_barrier_waits_behind_work_in_flight() -> None:
         finished.append(asyncio.get_running_loop().time())
         return number
 
+    class Saving(Noting):
+        def snapshot(self) -> bytes:
+            taken.append((asyncio.get_running_loop().time(), len(finished)))
+            return b""
+
     graph, out = Graph("barrier"), CollectingSink[str]()
-    numbers = graph.read("numbers", scripted(1, 2, 3, Barrier(1), 4, PAUSE(100), 5))
-    numbers.map(slow, max_in_flight=2).via("noting", Noting(), volatile=True).to("out", out)
+    numbers = graph.read("numbers", scripted(1, 2, 3, PAUSE(1), 4, PAUSE(100), 5))
+    numbers.map(slow, max_in_flight=2).via("noting", Saving()).to("out", out)
 
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        job = Job(
-            graph.plan(),
-            on_snapshot=lambda epoch, node, memory: taken.append((loop.time(), len(finished))),
-        )
-        async with job:
+        async with graph.start(state=State(MemoryStore(), interval=1000.0)) as job:
+            await asyncio.sleep(0.5)
+            await job.checkpoint()
             await job.wait()
 
     run_virtual(main)

@@ -8,11 +8,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from thalweg import Context, Graph, Sink, Source
+from thalweg import Context, Graph, Operator, Sink, Source, State
 from thalweg.runtime.job import Job
 from thalweg.runtime.progress import Progress
-from thalweg.runtime.signals import Barrier, Watermark
-from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
+from thalweg.runtime.signals import Watermark
+from thalweg.testing import (
+    CHECKPOINT,
+    PAUSE,
+    CollectingSink,
+    MemoryStore,
+    run_virtual,
+    scripted,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -28,9 +35,9 @@ class Arrivals(Sink[int]):
         self.batches.append((at, list(records)))
 
 
-def _run(graph: Graph, *, seed: int | None = None) -> Progress:
+def _run(graph: Graph | Job, *, seed: int | None = None) -> Progress:
     async def main() -> Progress:
-        async with graph.start() as job:
+        async with graph.start() if isinstance(graph, Graph) else graph as job:
             await job.wait()
         return job.progress()
 
@@ -129,13 +136,47 @@ def test_time_is_kept_while_input_never_stops() -> None:
     assert len(out.written) >= 3
 
 
-@pytest.mark.parametrize(("signal", "kind"), [(Barrier(1), "barrier"), (Watermark(5.0), "mark")])
-def test_a_signal_flushes_the_part_before_it(signal: Barrier | Watermark, kind: str) -> None:
-    graph, out = Graph(kind), Arrivals()
-    numbers = graph.read("numbers", scripted(1, 2, 3, signal, PAUSE(50), 4))
+def test_a_barrier_flushes_the_part_before_it() -> None:
+    graph, out = Graph("barrier"), Arrivals()
+    numbers = graph.read("numbers", scripted(1, 2, 3, CHECKPOINT, PAUSE(50), 4))
+    numbers.batch(100, linger=None).to("out", out)
+    _run(graph.start(state=State(MemoryStore(), interval=1000.0)))
+    assert out.batches == [(0.0, [1, 2, 3]), (50.0, [4])]
+
+
+class Marks(Operator[int, str]):
+    """Makes records of watermarks."""
+
+    def process(self, record: int) -> list[str]:
+        return [str(record)]
+
+    def on_watermark(self, at: float) -> list[str]:
+        return [f"mark {at:g}"]
+
+    def snapshot(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 2, 100])
+def test_a_watermark_waits_for_the_part_and_does_not_cut_it(max_batch_size: int) -> None:
+    graph, out = Graph("marks", max_batch_size=max_batch_size), CollectingSink[str]()
+    values = (1, 2, Watermark(2.0), 3, Watermark(3.0), 4, 5, Watermark(5.0), PAUSE(50), 6)
+    sizes: list[int] = []
+    regrouped = graph.read("numbers", scripted(*values)).batch(4, linger=10.0)
+    marks = regrouped.map_batch(lambda batch: [sizes.append(len(batch)), *batch][1:])
+    marks.via("marks", Marks(), volatile=True).to("out", out)
+    _run(graph)
+    # The last of those that came before the batch went out; a lone one goes when it has lingered.
+    assert out.records == ["1", "2", "3", "4", "mark 3", "5", "mark 5", "6"]
+    assert sizes == [4, 1, 1]
+
+
+def test_a_part_goes_out_when_nothing_is_heard_from_above() -> None:
+    graph, out = Graph("idle"), Arrivals()
+    numbers = graph.read("numbers", scripted(1, 2, Watermark(2.0, idle=True), PAUSE(50), 3))
     numbers.batch(100, linger=None).to("out", out)
     _run(graph)
-    assert out.batches == [(0.0, [1, 2, 3]), (50.0, [4])]
+    assert out.batches == [(0.0, [1, 2]), (50.0, [3])]
 
 
 # Credit

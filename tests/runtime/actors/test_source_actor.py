@@ -25,7 +25,7 @@ class Scripted(Source[int]):
         self.limits: list[int] = []
         self.read_at: list[float] = []
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         self.next = 0
 
     async def read(self, limit: int) -> Sequence[int] | Read[int] | None:

@@ -11,6 +11,7 @@ from thalweg.runtime.contracts import (
     Context,
     DataError,
     KeyedState,
+    LateError,
     MisconfiguredError,
     Operator,
     Origin,
@@ -20,7 +21,7 @@ from thalweg.runtime.contracts import (
     Watermark,
 )
 from thalweg.runtime.errors import RuntimeFault
-from thalweg.testing import Fed, Wake, context, feed, run_virtual
+from thalweg.testing import At, Fed, Wake, context, feed, run_virtual
 
 
 class Hourly(Operator[int, str]):
@@ -68,6 +69,40 @@ def test_an_operator_gets_records_watermarks_and_wake_ups_in_order() -> None:
 
 def test_an_operator_that_goes_on_gets_no_end() -> None:
     assert run_virtual(lambda: feed(Hourly(), [1], end=False)) == Fed([], [])
+
+
+class Ages(Operator[int, float]):
+    """How old each record is at the watermark."""
+
+    async def open(self, context: Context) -> None:
+        self.reached = 0.0
+
+    def process(self, record: int) -> Iterable[float]:
+        raise TypeError("process_at is called")
+
+    def process_at(self, record: int, at: float) -> Iterable[float]:
+        if record < 0:
+            raise ValueError("negative")
+        if at < self.reached:
+            raise LateError("too late")
+        yield at - self.reached
+
+    def on_watermark(self, at: float) -> Iterable[float]:
+        self.reached = at
+        return ()
+
+
+def test_an_operator_that_asks_for_times_gets_them_and_may_find_records_late() -> None:
+    records = [At(1, 5.0), Watermark(4.0), At(2, 6.5), At(3, 2.0), At(-1, 9.0)]
+    fed = run_virtual(lambda: feed(Ages(), records))
+    assert fed.records == [5.0, 2.5]
+    assert fed.late == [3]
+    assert [(one.record, one.origin) for one in fed.dead_letters] == [(-1, Origin("feed", "", 3))]
+
+
+def test_a_record_without_a_time_is_told_to_the_author_of_the_test() -> None:
+    with pytest.raises(RuntimeFault, match=r"Ages works by the times of records: write At\(7, "):
+        run_virtual(lambda: feed(Ages(), [7]))
 
 
 def test_a_record_that_fails_is_a_dead_letter_with_its_index() -> None:

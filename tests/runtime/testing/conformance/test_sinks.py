@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from thalweg.runtime.contracts import Context, Outcome, Sink
+from thalweg.runtime.testing.conformance.committing import COMMIT_CHECKS
 from thalweg.testing import SINK_CHECKS, CollectingSink, SinkCase, run_virtual
 
 Check = Callable[[SinkCase[Any]], Awaitable[None]]
@@ -158,9 +159,25 @@ def test_a_sink_that_appends_may_say_so() -> None:
 
 
 def test_each_check_has_a_fault_that_it_finds() -> None:
-    assert {name for name, *_ in _FAULTS} == {check.__name__ for check in SINK_CHECKS}
+    plain = {check.__name__ for check in SINK_CHECKS if check not in COMMIT_CHECKS}
+    assert {name for name, *_ in _FAULTS} == plain
 
 
 def test_a_case_knows_two_ways_to_write_again() -> None:
     with pytest.raises(ValueError, match="again is 'replaces' or 'appends', not 'adds'"):
         _case(again="adds")  # type: ignore[arg-type]
+
+
+class ShowsAtTheEnd(Buffers):
+    """As a file that can be read only when it is whole."""
+
+
+def test_a_sink_that_shows_at_the_end_may_say_so() -> None:
+    target: dict[str, list[int]] = {}
+    case = SinkCase(
+        lambda: ShowsAtTheEnd(target), _RECORDS, lambda: target["rows"], delivered="close"
+    )
+    for check in SINK_CHECKS:
+        asyncio.run(check(case))
+    with pytest.raises(ValueError, match="delivered is 'write' or 'close', not 'never'"):
+        SinkCase(lambda: Table({}), [], list, delivered="never")  # type: ignore[arg-type]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
-from thalweg.runtime.contracts import Context, Read, Rejected, Source, Watermark
+from thalweg.runtime.contracts import Bookmark, Context, Read, Rejected, Source, Watermark
 from thalweg.testing import (
     PAUSE,
     SOURCE_CHECKS,
@@ -26,7 +27,7 @@ Check = Callable[[SourceCase[Any]], Awaitable[None]]
 class Counting(Source[int]):
     """A sound source, which waits a little before it reads."""
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         self.next = 0
 
     async def read(self, limit: int) -> Sequence[int] | Read[int] | None:
@@ -70,6 +71,8 @@ _SOUND: dict[str, SourceCase[int]] = {
     "counting": SourceCase(make=Counting, expected=_EXPECTED),
     "numbered": SourceCase(make=lambda: Numbered(), expected=_EXPECTED),
     "lines": SourceCase(make=Lines, expected=_EXPECTED, rejected=5),
+    "resuming": SourceCase(make=lambda: Resuming(), expected=_EXPECTED, rejected=5),
+    "resuming by count": SourceCase(make=lambda: ResumesByCount(), expected=_EXPECTED),
     "empty": SourceCase(make=lambda: scripted(), expected=[]),
     "one shot": SourceCase(make=OneShot, expected=_EXPECTED, repeatable=False),
     "scripted": SourceCase(
@@ -218,13 +221,83 @@ class SharedCursor(Counting):
     def __init__(self) -> None:
         self.cursor = [0]
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         self.cursor[0] = 0
 
     async def read(self, limit: int) -> Sequence[int] | None:
         first = self.cursor[0]
         self.cursor[0] = min(first + limit, len(_EXPECTED))
         return _EXPECTED[first : self.cursor[0]] or None
+
+
+class Resuming(Lines):
+    """A sound source that goes on, by its note."""
+
+    async def read(self, limit: int) -> Read[int] | None:
+        read = await super().read(limit)
+        return None if read is None else replace(read, note=str(self.next).encode())
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        if "file" in bookmarks:
+            self.next = int(bookmarks["file"].note)
+
+
+class ResumesByCount(Counting):
+    """A sound source that goes on, and returns lists."""
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        if "" in bookmarks:
+            self.next = bookmarks[""].last + 1
+
+
+class IgnoresTheBookmark(Resuming):
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        pass
+
+
+class SkipsTheNextAfterAWhile(ResumesByCount):
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        await super().seek(bookmarks)
+        self.next += 3 < self.next < len(_EXPECTED)
+
+
+class LeavesAGapAfterSeek(ResumesByCount):
+    async def open(self, context: Context) -> None:
+        await super().open(context)
+        self.shift = 0
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        self.shift = 1 if bookmarks else 0
+        await super().seek(bookmarks)
+
+    async def read(self, limit: int) -> Read[int] | None:
+        first = self.next
+        found = await super().read(limit)
+        assert not isinstance(found, Read)
+        if found is None:
+            return None
+        return Read(found, range(first + self.shift, self.next + self.shift))
+
+
+class LeavesItsNoteAtTheStart(ResumesByCount):
+    """Goes on well once, but the notes of a source that went on are of no use."""
+
+    async def open(self, context: Context) -> None:
+        await super().open(context)
+        self.begin = 0
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        if "" in bookmarks:
+            self.next = self.begin = int(bookmarks[""].note)
+
+    async def read(self, limit: int) -> Read[int] | None:
+        first = self.next
+        found = await super().read(limit)
+        assert not isinstance(found, Read)
+        if found is None:
+            return None
+        note = str(self.begin or self.next).encode()
+        return Read(found, range(first, self.next), note=note)
 
 
 _FAULTS: list[tuple[str, Callable[[], Source[int]], str]] = [
@@ -250,6 +323,26 @@ _FAULTS: list[tuple[str, Callable[[], Source[int]], str]] = [
         "a_second_job_begins_anew",
         OneShot,
         r"a second job .* 0 came, not 20; the first that is missing is 0",
+    ),
+    (
+        "goes_on_behind_a_bookmark",
+        IgnoresTheBookmark,
+        r"position 0 of lane 'file' comes after position 0",
+    ),
+    (
+        "goes_on_behind_a_bookmark",
+        SkipsTheNextAfterAWhile,
+        r"lane '' .*after read\(1\) number 4 .*number 4 is \(4, 5\), not \(4, 4\)",
+    ),
+    (
+        "goes_on_behind_a_bookmark",
+        LeavesAGapAfterSeek,
+        r"number 1 is \(2, 1\), not \(1, 1\)",
+    ),
+    (
+        "goes_on_again_and_again",
+        LeavesItsNoteAtTheStart,
+        r"position 1 of lane '' comes after position 1",
     ),
 ]
 

@@ -1,0 +1,104 @@
+"""What an operator remembers, as the runtime finds, saves and restores it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from .contracts import Operator
+from .errors import StateMismatch
+from .nodes import Node, is_a, overrides
+from .state import KeyedState
+from .stores import Segment
+
+__all__ = ["WHOLE", "Memory", "needs_store", "remembers", "versions_of"]
+
+WHOLE = ""
+"""The part that holds what the operator's own `snapshot` returns."""
+
+
+def remembers(work: object) -> bool:
+    """Whether it is an operator that declares memory: a `snapshot`, or a `KeyedState`."""
+    return is_a(work, Operator) and (
+        bool(overrides(work, Operator, "snapshot")) or bool(_states(work))
+    )
+
+
+def needs_store(node: Node) -> bool:
+    """Whether a node remembers something that may not be lost with the process."""
+    return node.kind != "event_time" and not node.options.volatile and remembers(node.work)
+
+
+def versions_of(work: object) -> dict[str, int]:
+    """The schema version of each part of what an operator remembers."""
+    found: dict[str, int] = {}
+    if is_a(work, Operator):
+        if overrides(work, Operator, "snapshot"):
+            found[WHOLE] = cast("Operator[Any, Any]", work).version
+        found |= {name: state.version for name, state in _states(work).items()}
+    return found
+
+
+class Memory:
+    """The memory of one operator: its own snapshot, and each `KeyedState` among its attributes."""
+
+    def __init__(self, node: str, operator: Operator[Any, Any]) -> None:
+        self._node = node
+        self._operator = operator
+
+    def begin(self, now: Callable[[], float] | None = None) -> None:
+        """Give the operator empty keyed states of its own, by the clock `now`; before it opens."""
+        for name, state in _states(self._operator).items():
+            setattr(self._operator, name, state.fresh(now))
+
+    def expire(self) -> None:
+        """Forget the keys whose time is over."""
+        for state in _states(self._operator).values():
+            state.expire()
+
+    def save(self, epoch: int) -> Iterator[Segment | None]:
+        """The segments of an epoch; None in between, where others may have a turn.
+
+        Nothing may change what is remembered until the last one is taken.
+        """
+        for name, state in _states(self._operator).items():
+            since, slices = state.save(epoch)
+            data: list[bytes] = []
+            for piece in slices:
+                data.append(piece)
+                yield None
+            yield Segment(self._node, name, b"".join(data), since)
+        whole = self._operator.snapshot()
+        if whole is not None:
+            yield Segment(self._node, WHOLE, whole, epoch)
+
+    def restore(self, parts: Mapping[str, Sequence[bytes]], versions: Mapping[str, int]) -> None:
+        """Remember what was saved. Raises StateMismatch, which names the operator."""
+        states = _states(self._operator)
+        for name, segments in parts.items():
+            try:
+                if name == WHOLE:
+                    self._restore_whole(segments[-1], versions.get(name, 1))
+                elif name in states:
+                    states[name].restore(segments)
+            except StateMismatch as error:
+                what = f"the state {name!r} of {self._node!r}" if name else repr(self._node)
+                raise StateMismatch(
+                    f"{what} cannot go on from what was saved: {error}. "
+                    f"--forget {self._node} begins it anew, without its memory."
+                ) from error
+
+    def _restore_whole(self, data: bytes, version: int) -> None:
+        operator = self._operator
+        if version != operator.version:
+            data = operator.upgrade(version, data)
+        operator.restore(data)
+
+
+def _states(operator: object) -> dict[str, KeyedState[Any, Any]]:
+    found: dict[str, object] = getattr(operator, "__dict__", {})
+    return {
+        name: cast("KeyedState[Any, Any]", value)
+        for name, value in found.items()
+        if is_a(value, KeyedState)
+    }

@@ -1,0 +1,108 @@
+"""What is promised for each path from a source to a sink, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from .contracts import Sink, Source
+from .nodes import Node
+from .plan import Plan
+from .roles import as_sink, as_source, sink_role, source_role
+
+__all__ = ["Delivery", "Promise", "promises_of"]
+
+Delivery = Literal["exactly once", "at least once", "at most once"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What is promised for the records of one source at one sink, across restarts, and why."""
+
+    source: str
+    sink: str
+    delivery: Delivery
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.sink}: {self.delivery}: {self.why}"
+
+
+def promises_of(plan: Plan, *, store: bool) -> tuple[Promise, ...]:
+    """The promise of each path, for a job that has a store or for one that has none."""
+    nodes = {node.name: node for node in plan.graph.nodes}
+    found: list[Promise] = []
+    for node in plan.graph.nodes:
+        if as_sink(node.work) is not None:
+            found += [
+                _promise(nodes[source], node, store=store) for source in _sources(plan, node.name)
+            ]
+    return tuple(found)
+
+
+def _sources(plan: Plan, sink: str) -> list[str]:
+    """The sources above a sink, in the order of the graph."""
+    above: dict[str, set[str]] = {node.name: set() for node in plan.graph.nodes}
+    first = {actor.nodes[0].name: actor for actor in plan.actors}
+    names = {actor.name: actor for actor in plan.actors}
+    for port, readers in plan.readers.items():
+        for reader in readers:
+            above[names[reader].nodes[0].name].add(port.node)
+    for actor in first.values():
+        for before, after in zip(actor.nodes, actor.nodes[1:], strict=False):
+            above[after.name].add(before.name)
+    seen: set[str] = set()
+    left = [sink]
+    while left:
+        name = left.pop()
+        for upper in above[name] - seen:
+            seen.add(upper)
+            left.append(upper)
+    return [n.name for n in plan.graph.nodes if n.name in seen and as_source(n.work)]
+
+
+def _promise(source: Node, sink: Node, *, store: bool) -> Promise:
+    delivery, why = (_with_store if store else _without_store)(source, sink)
+    return Promise(source.name, sink.name, delivery, why)
+
+
+def _without_store(source: Node, sink: Node) -> tuple[Delivery, str]:
+    if cast("Source[object]", source.work).redelivers:
+        return "at least once", f"{source.name} delivers again what had not arrived"
+    return "at least once", "while the process lives; a start begins anew"
+
+
+def _with_store(source: Node, sink: Node) -> tuple[Delivery, str]:
+    target = cast("Sink[object]", sink.work)
+    role = source_role(cast("Source[object]", source.work))
+    if role == "loses":
+        return (
+            "at most once",
+            f"what is under way is lost with the process ({source.name} is lossy)",
+        )
+    if role == "redelivers" and source.options.identity is None:
+        return (
+            "at least once",
+            f"{source.name} delivers again what it had not acked, and nothing tells that apart: "
+            "name the id of a record by identity=",
+        )
+    goes_on = (
+        f"{source.name} goes on from its position"
+        if role == "seeks"
+        else f"{source.name} passes over the ids of the last epoch when they come again"
+    )
+    match sink_role(target):
+        case "commits":
+            gap = f" ({target.gap})" if target.gap else ""
+            return "exactly once", f"{goes_on}, {sink.name} commits with the epoch{gap}"
+        case "keyed":
+            return (
+                "at least once",
+                f"{goes_on}; what {sink.name} got since the last epoch comes again, with the same "
+                "idempotency key",
+            )
+        case "repeats":
+            return (
+                "at least once",
+                f"{goes_on}; what {sink.name} got since the last epoch comes again",
+            )

@@ -1,0 +1,60 @@
+"""From a plan to actors that are joined by channels."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+from .actors import Actor, Surroundings, make_actor
+from .channel import Channel
+from .merge import Merge
+from .nodes import FAILED, Port
+from .plan import Plan, PlannedActor
+from .roles import as_source, source_role
+
+__all__ = ["started_anew", "wire"]
+
+_PROTOTYPES = ("source", "function", "operator", "event_time", "sink")
+
+
+def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
+    """The actors of a plan, with operators of their own, in the order of the plan."""
+    graph = plan.graph
+    made = {planned.name: make_actor(_copied(planned), around) for planned in plan.actors}
+    inboxes: dict[str, list[Channel]] = {name: [] for name in made}
+    for actor in made.values():
+        outlets = {Port(actor.nodes[-1].name, p): o for p, o in actor.outlets.items()}
+        outlets |= {Port(name, FAILED): outlet for name, outlet in actor.failed.items()}
+        for port, outlet in outlets.items():
+            for reader in plan.readers.get(port, ()):
+                channel = Channel(
+                    f"{port} -> {reader}",
+                    max_batches=graph.channel_batches,
+                    max_records=graph.channel_records,
+                    max_bytes=graph.channel_bytes,
+                    loop=around.loop,
+                )
+                outlet.add(channel)
+                inboxes[reader].append(channel)
+    for name, channels in inboxes.items():
+        if channels:
+            made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
+    return tuple(made.values())
+
+
+def started_anew(plan: Plan) -> frozenset[str]:
+    """The sources that count their records from 0 after each start."""
+    return frozenset(
+        node.name
+        for node in plan.graph.nodes
+        if (source := as_source(node.work)) is not None and source_role(source) != "seeks"
+    )
+
+
+def _copied(planned: PlannedActor) -> PlannedActor:
+    """The actor with operators of its own: those in the graph are prototypes."""
+    nodes = tuple(
+        replace(node, work=copy.copy(node.work)) if node.kind in _PROTOTYPES else node
+        for node in planned.nodes
+    )
+    return replace(planned, nodes=nodes)

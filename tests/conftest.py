@@ -1,0 +1,29 @@
+"""What every test may ask for: a service that runs outside the test."""
+
+from __future__ import annotations
+
+import os
+import socket
+from urllib.parse import urlsplit
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """A PostgreSQL to test against: THALWEG_TEST_POSTGRES, or the one that `make services` starts.
+
+    Where none answers the test is skipped, but with CI set it fails. Use a schema, a table or a
+    job of a name of your own, and delete it.
+    """
+    url = os.environ.get("THALWEG_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port or 5432
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError as error:
+        reason = f"no PostgreSQL at {host}:{port} ({error}): run `make services`"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return url
