@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+RUNS ?= 200
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -11,7 +12,7 @@ FOR_TEST := .venv/.for-test
 BENCHES = $(shell grep -l __main__ bench/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types tests services bench clean
+.PHONY: help run test lint types tests soak services bench clean
 
 help:
 	@echo "make run     score 150,000 iris flowers, into out/ (ARGS='--set bad_every=20' for more)"
@@ -19,6 +20,7 @@ help:
 	@echo "make lint    ruff, as linter and as formatter"
 	@echo "make types   mypy and basedpyright, both strict"
 	@echo "make tests   pytest, with the code in the documents (ARGS='-k words' for a few)"
+	@echo "make soak    200 runs of a job that is killed (RUNS=20 for fewer), 2,000 simulated seeds"
 	@echo "make services  PostgreSQL for the tests, where none answers (installs it with apt)"
 	@echo "make bench   every figure, and whether it is reached"
 	@echo "make clean   remove what the others made"
@@ -46,6 +48,10 @@ types: $(FOR_TEST)
 tests: $(FOR_TEST)
 	@echo "==> pytest, with the code in the documents and docstrings"
 	@$(BIN)/pytest -q -n 2 $(ARGS)
+
+soak: $(FOR_TEST)
+	@echo "==> pytest, $(RUNS) runs of a job that is killed and started again, and simulated seeds"
+	@THALWEG_SOAK_RUNS=$(RUNS) $(BIN)/pytest -q -n 2 tests/soak $(ARGS)
 
 services:
 	@.ci/services

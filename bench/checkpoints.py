@@ -16,6 +16,7 @@ it was kept waiting while an epoch was taken.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from collections.abc import Sequence
@@ -70,7 +71,9 @@ class Contender:
         ]
 
 
-def cost(report: Report, options: Any, ours: Worker, workers: dict[str, Worker]) -> None:
+def cost(
+    report: Report, options: argparse.Namespace, ours: Worker, workers: dict[str, Worker]
+) -> None:
     """The first part: rates."""
     bare = Contender(BARE, ours)
     local = Contender(LOCAL, ours)
@@ -119,7 +122,7 @@ def cost(report: Report, options: Any, ours: Worker, workers: dict[str, Worker])
     report.numbers["cost"] = {one.name: one.results for one in contenders}
 
 
-def pauses(report: Report, options: Any, ours: Worker) -> None:
+def pauses(report: Report, options: argparse.Namespace, ours: Worker) -> None:
     """The second part: how long the loop was held."""
     names = ["pauses", "pauses without a store"]
     names += ["pauses with PostgreSQL"] if options.postgres else []

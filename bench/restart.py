@@ -12,6 +12,7 @@ one of them is compared with what it must be.
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import signal
@@ -24,7 +25,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from measure import Report, arguments, progress, spread
-from services import POSTGRES, postgres_at
+from services import POSTGRES, forget, postgres_at
 from start import launcher
 
 BENCH = Path(__file__).resolve().parent
@@ -136,13 +137,8 @@ def main() -> int:
         else:
             report.note("no PostgreSQL: it is left out")
         jobs: dict[str, Job] = {}
-        try:
-            for name, place in places.items():
-                jobs[name] = measure(name, place, Path(folder), options, chance)
-        finally:
-            for job in jobs.values():
-                if job.process is not None:
-                    job.process.kill()
+        for name, place in places.items():
+            jobs[name] = measure(name, place, Path(folder), options, chance)
     report.table(
         f"{options.keys:,} keys, {options.rate:g} records/s, {options.rounds} kills; seconds",
         ["", "to the first record", "to the first new one", "records again"],
@@ -166,15 +162,18 @@ def main() -> int:
     return report.finish(options)
 
 
-def measure(name: str, place: str, folder: Path, options: object, chance: random.Random) -> Job:
+def measure(
+    name: str, place: str, folder: Path, options: argparse.Namespace, chance: random.Random
+) -> Job:
     """Run one job, and kill it again and again."""
-    keys, rate, rounds = options.keys, options.rate, options.rounds  # type: ignore[attr-defined]
+    keys, rate, rounds = options.keys, options.rate, options.rounds
     began = time.time() - keys / rate
     out = folder / name.replace(" ", "-")
+    own = f"clockwork-{uuid.uuid4().hex[:12]}"
     job = Job(
         [
             *launcher(), "run", str(BENCH / "peers" / "clockwork.py"), "--progress", "none",
-            "--state", place, "--set", f"name=clockwork-{uuid.uuid4().hex[:12]}",
+            "--state", place, "--set", f"name={own}",
             "--set", f"keys={keys}", "--set", f"rate={rate}", "--set", f"began={began}",
             "--set", f"out={out}",
         ],
@@ -184,14 +183,16 @@ def measure(name: str, place: str, folder: Path, options: object, chance: random
         job.start()
         job.wait_for(keys)
         for number in range(rounds):
-            time.sleep(options.run + chance.random())  # type: ignore[attr-defined]
+            time.sleep(options.run + chance.random())
             progress(f"{name}: kill {number + 1} of {rounds}")
             job.kill_and_start()
         job.stop()
-    except BaseException:
+    finally:
         if job.process is not None:
             job.process.kill()
-        raise
+            job.process.wait()
+        if place == options.postgres:
+            forget(place, own)
     return job
 
 

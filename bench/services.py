@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from urllib.parse import urlsplit
 
-__all__ = ["POSTGRES", "postgres_at"]
+import asyncpg
+
+__all__ = ["POSTGRES", "forget", "postgres_at"]
 
 POSTGRES = os.environ.get("THALWEG_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
@@ -21,3 +24,16 @@ def postgres_at(url: str) -> str | None:
     except OSError:
         return None
     return url
+
+
+def forget(url: str, job: str) -> None:
+    """Delete what a job has left in PostgreSQL."""
+
+    async def delete() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute("DELETE FROM thalweg.jobs WHERE name = $1", job)
+        finally:
+            await connection.close()
+
+    asyncio.run(delete())

@@ -42,7 +42,7 @@ class Arrived:
         self.count += 1
 
 
-class Minutes(Operator[Record, Record]):
+class Counting(Operator[Record, Record]):
     """Counts the ticks, and emits the count on a timer of its own, each second."""
 
     async def open(self, context: Context) -> None:
@@ -108,7 +108,7 @@ def timed(seconds: int, arrived: Arrived) -> Graph:
 
     graph = Graph("timed")
     stream = graph.read("ticks", sources.generate(ticks)).map(seen)
-    stream.via("minutes", Minutes(), volatile=True).to("out", sinks.each(arrived.add))
+    stream.via("counting", Counting(), volatile=True).to("out", sinks.each(arrived.add))
     return graph
 
 

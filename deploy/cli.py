@@ -17,6 +17,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "run": "run a graph until its sources end or a signal drains it",
     "show": "print a graph's plan, settings and drawing, without running it",
+    "test": "run a graph with simulated faults, and compare what arrives",
     "serve": "serve a model over HTTP, for tests and small loads",
 }
 _STATUS = """\

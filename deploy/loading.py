@@ -48,17 +48,21 @@ class _Found:
     package: str | None = None
 
 
-def load(target: str, given: Mapping[str, str] | None = None) -> Loaded:
+def load(
+    target: str, given: Mapping[str, str] | None = None, *, number: int | None = None
+) -> Loaded:
     """Load a graph from a file, a module (`package.module`) or the name of one that ships.
 
     `target` may end in `:attribute`; without one the attribute is `graph`. It is a Graph, or a
     function without parameters that returns one. `given` maps names of settings to their texts.
     Nothing is cached: each call executes the file anew, with its folder importable as in
-    `python FILE`. Raises GraphError, with file and line, for every mistake of the file's author.
+    `python FILE`. A load with a `number` takes the place of the one before with the same number:
+    what was pickled of it is that of the new one. Raises GraphError, with file and line, for every
+    mistake of the file's author.
     """
     found = _find(target)
     with importable(found.folder):
-        graph, settings = _execute(found, given)
+        graph, settings = _execute(found, given, next(_numbers) if number is None else number)
     return Loaded(graph, settings, found.file, found.folder)
 
 
@@ -149,8 +153,10 @@ def _checked(path: Path, shown: str) -> Path:
     return path.absolute()
 
 
-def _execute(found: _Found, given: Mapping[str, str] | None) -> tuple[Graph, tuple[Setting, ...]]:
-    name = f"{found.file.stem}__{next(_numbers)}"
+def _execute(
+    found: _Found, given: Mapping[str, str] | None, number: int
+) -> tuple[Graph, tuple[Setting, ...]]:
+    name = f"{found.file.stem}__{number}"
     module = ModuleType(name)
     module.__file__ = str(found.file)
     if found.package is not None:

@@ -102,7 +102,13 @@ class Read(Generic[S_co]):
     `records` stand at `positions` of `lane` (one each, ascending; a `range` costs nothing);
     `rejected` becomes dead letters of the source's failed port. `note` is what the source wants to
     be told by `seek` to go on behind these records, such as an offset; the runtime keeps it with
-    the last position. A `Read` of no records only leaves its note.
+    the last position. A `Read` of no records only leaves its note, and tells its lanes.
+
+    `lanes` names those that still have something to come, this one and those that are not begun
+    included; None where the source does not know. `event_time` lets no watermark pass before all
+    of them have begun, and leaves those out that are not named any more. A lane may be named for
+    longer than it lasts: it is then waited for longer. Hand over the same tuple while nothing
+    changes, so that it costs nothing.
 
     >>> Read(["a", "b"], range(10, 12), lane="file-1").positions[1]
     11
@@ -113,6 +119,7 @@ class Read(Generic[S_co]):
     lane: str = ""
     rejected: Sequence[Rejected] = ()
     note: bytes = b""
+    lanes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -259,7 +266,8 @@ class Sink(ABC, Generic[R_contra]):
         """Make what was written since the last `prepare` survive a crash, without showing it.
 
         Returns what `commit` needs to show it, which is stored with the epoch: some bytes, such as
-        the name of a file. What is written after this belongs to the next epoch.
+        the name of a file. What is written after this belongs to the next epoch, which is not
+        prepared before this one is committed.
         """
         return b""
 

@@ -85,7 +85,7 @@ class Identities:
         rejected: list[Rejected] = []
         for index, record in enumerate(records):
             try:
-                name = cast("Hashable", identity(record))
+                name: Hashable = identity(record)
                 group = known.get(name)
             except Exception as error:
                 rejected.append(Rejected(positions[index], record, _explained(error)))
@@ -169,9 +169,7 @@ class Identities:
             self._count_acked -= len(group.ids)
             self._drop(group)
         restored = self._restored
-        if restored is not None and (
-            not restored.ids or now - self._restored_at > _AFTER_RESTART
-        ):
+        if restored is not None and (not restored.ids or now - self._restored_at > _AFTER_RESTART):
             self._drop(restored)
             self._restored = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from .signals import Watermark
@@ -30,6 +30,9 @@ class Lanes:
     that is not heard from for `idle_after` seconds is left out, until it is heard from again.
     These seconds are counted by looks, each for no more than an eighth of them: of the time in
     which nobody could look, since the process stood still, most is not counted.
+
+    Where a source says which of its lanes are `left`, the watermark stands still until all of them
+    have been heard from, however long that takes; and one that has ended is left out at once.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Lanes:
         "_looked",
         "_quiet",
         "_resting",
+        "_to_come",
         "_told",
         "known",
     )
@@ -53,6 +57,8 @@ class Lanes:
         """The newest of each lane, the one first that was heard from longest ago."""
         self._heard: dict[Lane, float] = {_UNHEARD: 0.0}
         self._resting: dict[Lane, float] = {}
+        self._to_come: set[Lane] = set()
+        """Those that were told to be left, and that nobody has heard from."""
         self._quiet = 0.0
         self._looked: float | None = None
         self._least: Lane | None = None
@@ -67,6 +73,7 @@ class Lanes:
         if newest is None:
             newest = self._resting.pop(lane, -math.inf)
             awake.pop(_UNHEARD, None)
+            self._to_come.discard(lane)
             self._changed = self.known = True
         elif lane == self._least:
             self._changed = True
@@ -82,6 +89,18 @@ class Lanes:
             for index, (at, high) in enumerate(zip(times, before, strict=False))
             if at < high - lateness
         ]
+
+    def left(self, source: str, lanes: Iterable[str] | None) -> None:
+        """Wait for these lanes of a source, and for no others; None: for those that are heard."""
+        self._to_come = {lane for lane in self._to_come if lane[0] != source}
+        self._changed = True
+        if lanes is None:
+            return
+        left = {(source, lane) for lane in lanes}
+        for known in (self._awake, self._resting):
+            for lane in [one for one in known if one[0] == source and one not in left]:
+                del known[lane], self._heard[lane]
+        self._to_come |= left - self._awake.keys() - self._resting.keys()
 
     def look(self, now: float) -> None:
         """Count the time since the last look, and leave out the lanes that it is too long for."""
@@ -105,10 +124,15 @@ class Lanes:
 
     def awoken(self) -> Watermark | None:
         """What must be told before the next record, after all were idle."""
-        if not self._told.idle or not self._awake:
+        if not self._told.idle or not (self._awake or self._to_come):
             return None
         self._told = Watermark(self._told.at)
         return self._told
+
+    @property
+    def changed(self) -> bool:
+        """Whether there may be news."""
+        return self._changed
 
     def news(self) -> Watermark | None:
         """The watermark, if there is anything new to be told of it."""
@@ -116,7 +140,9 @@ class Lanes:
             return None
         self._changed = False
         awake, told = self._awake, self._told
-        if not awake:
+        if self._to_come:
+            self._least, mark = None, Watermark(told.at)
+        elif not awake:
             self._least, mark = None, Watermark(told.at, idle=True)
         else:
             self._least = min(awake, key=awake.__getitem__)
@@ -134,7 +160,8 @@ class Lanes:
         """All that must be remembered, as bytes."""
         lanes = [[*lane, at] for lane, at in {**self._resting, **self._awake}.items()]
         known = [one for one in lanes if one[1] != _UNHEARD[1]]
-        return json.dumps({"watermark": self._told.at, "lanes": known}).encode()
+        saved = {"watermark": self._told.at, "lanes": known, "to_come": sorted(self._to_come)}
+        return json.dumps(saved).encode()
 
     def restore(self, data: bytes) -> None:
         """Remember this; every lane counts as just heard from, so that none is left out too soon.
@@ -146,4 +173,5 @@ class Lanes:
         if lanes:
             self._awake, self.known = lanes, True
             self._heard = dict.fromkeys(lanes, self._quiet)
+        self._to_come = {(source, lane) for source, lane in saved["to_come"]}
         self._told = Watermark(saved["watermark"])

@@ -51,11 +51,6 @@ class Memory:
         for name, state in _states(self._operator).items():
             setattr(self._operator, name, state.fresh(now))
 
-    def expire(self) -> None:
-        """Forget the keys whose time is over."""
-        for state in _states(self._operator).values():
-            state.expire()
-
     def save(self, epoch: int) -> Iterator[Segment | None]:
         """The segments of an epoch; None in between, where others may have a turn.
 

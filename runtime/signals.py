@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Barrier", "End", "Signal", "Watermark"]
+__all__ = ["Barrier", "End", "LanesLeft", "Signal", "Watermark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +32,25 @@ class End:
     """Nothing follows: the source has ended, or the job is drained."""
 
 
-Signal = Watermark | Barrier | End
+@dataclass(frozen=True, slots=True)
+class LanesLeft:
+    """The lanes of a source that still have something to come, which `event_time` waits for.
+
+    None takes back what was told: the source does not know, or not any more.
+    """
+
+    source: str
+    lanes: tuple[str, ...] | None
+
+    def only_fewer(self, before: LanesLeft | None) -> bool:
+        """Whether it names no lane that was not told before: then it does no harm if it is late."""
+        if self.lanes is None:
+            return True
+        return (
+            before is not None
+            and before.lanes is not None
+            and frozenset(before.lanes).issuperset(self.lanes)
+        )
+
+
+Signal = Watermark | Barrier | LanesLeft | End

@@ -73,8 +73,9 @@ class Timestamps:
             return None
         numbers = cast("Sequence[float]", values)
         low, high, per_second = min(numbers), max(numbers), self._per_second
-        if any(low < late and high >= early for _, early, late in self._suspicious):
-            return None
+        for _, early, late in self._suspicious:
+            if low < late and high >= early:
+                return None
         try:
             seconds = (
                 [*map(float, numbers)]

@@ -16,9 +16,11 @@ import thalweg
 PUBLIC = (
     "thalweg",
     "thalweg.operators",
+    "thalweg.operators.aggregates",
     "thalweg.operators.endpoints",
     "thalweg.operators.sinks",
     "thalweg.operators.sources",
+    "thalweg.operators.windows",
     "thalweg.testing",
 )
 # Trains the model from scikit-learn: a script, run by who changes the model.
@@ -85,7 +87,7 @@ def test_everything_public_shows_an_example(name: str, value: object) -> None:
     [
         name
         for name, value in public()
-        if inspect.isfunction(value) and re.match(r"thalweg\.operators\.(s|score)", name)
+        if inspect.isfunction(value) and re.match(r"thalweg\.operators\.(s|score|fold$|aggregate$|window$)", name)
     ],
 )
 def test_an_operator_tells_when_it_emits_waits_and_ends(name: str) -> None:

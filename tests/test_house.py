@@ -22,7 +22,7 @@ FOLDERS = ("runtime", "operators", "graphs", "deploy")
 LONGEST = 500
 
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-HEAVY = ("aiohttp", "prometheus_client", "onnxruntime", "numpy")
+HEAVY = ("aiohttp", "asyncpg", "numpy", "onnxruntime", "prometheus_client", "pyarrow")
 OUTSIDE = {"prometheus_client": "runtime/metrics.py"}
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
 
 import uvloop
+from services import forget
 
 from peers.counting import Event, Meter, key_of, make, measured
 from peers.serving import serve
@@ -149,7 +150,11 @@ def run(
             runner.run(main(at))
         return counts
 
-    return measured(meter, work, keys) | said
+    try:
+        return measured(meter, work, keys) | said
+    finally:
+        if store == "postgresql":
+            forget(postgres, graph.name)
 
 
 def of(store: str, *, ticking: bool = False) -> object:

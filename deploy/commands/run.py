@@ -78,6 +78,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.restart is not None:
         if state is None:
             raise UsageError("--restart needs --state: without a store each start begins anew")
+        if state.from_epoch is not None or state.forget:
+            raise UsageError(
+                "--restart would go back, or forget, at every start: run once with --from-epoch or "
+                "--forget, then with --restart"
+            )
         return _restarted(arguments)
     die_with_parent()
     loaded = graph_of(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from . import _known_later as later
 from .aggregate import Aggregate
 
 __all__ = ["Collect", "collect"]
@@ -33,7 +34,7 @@ class Collect(Aggregate[R, list[R], list[R]]):
         return list(accumulator)
 
 
-def collect() -> Collect[R]:
+def collect() -> Collect[later.R]:
     """An aggregate that keeps all records, in the order in which they came.
 
     >>> words = collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from . import _known_later as later
 from .aggregate import Aggregate
 
 __all__ = ["Fold", "fold"]
@@ -62,11 +63,11 @@ class Fold(Aggregate[R, A, A], Generic[R, A]):
 
 def fold(
     initial: Callable[[], A],
-    step: Callable[[A, R], A],
+    step: Callable[[A, later.R], A],
     *,
     merge: Callable[[A, A], A] | None = None,
     version: int = 1,
-) -> Fold[R, A]:
+) -> Fold[later.R, A]:
     """An aggregate of two functions: what to begin with, and what one more record makes of it.
 
     >>> longest = fold(str, lambda so_far, word: max(so_far, word, key=len))

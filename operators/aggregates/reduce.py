@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeVar, cast
 
+from . import _known_later as later
 from .aggregate import Aggregate
 
 __all__ = ["Reduce", "reduce"]
@@ -40,7 +41,7 @@ class Reduce(Aggregate[R, R, R]):
         return accumulator
 
 
-def reduce(function: Callable[[R, R], R]) -> Reduce[R]:
+def reduce(function: Callable[[later.R, later.R], later.R]) -> Reduce[later.R]:
     """An aggregate of one function, which makes one record of two.
 
     >>> largest = reduce(max)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from hashlib import sha256
 
 from ...runtime.contracts import Fence
 
@@ -19,6 +18,8 @@ class HiddenParts:
     """
 
     def __init__(self, folder: str, name: str, fence: Fence | None) -> None:
+        from hashlib import sha256  # It takes longer to import than all else here.
+
         lineage, token = ("", 0) if fence is None else (fence.lineage, fence.token)
         self._folder = folder
         self._state = sha256(lineage.encode("utf-8", "backslashreplace")).hexdigest()[:8]

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Protocol, cast
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import orjson
 
@@ -16,9 +15,10 @@ from ...runtime.contracts import (
     ThalwegError,
     UnavailableError,
 )
+from ._postgresql_url import read_url
 from ._rows import JsonText
 
-__all__ = ["Connection", "PostgresqlLink", "is_of_the_row"]
+__all__ = ["LIMIT", "Connection", "PostgresqlLink", "is_of_the_row"]
 
 _CONNECT = 10.0
 _CLOSE = 2.0
@@ -29,10 +29,13 @@ a fault of its machine, a standby, a transaction that stood still."""
 _OF_THE_ROW = ("22", "23", "P0001")
 """A value, a constraint, and what a trigger has raised."""
 # A copy that stands still must not keep the lock on its epoch, and an epoch must be safe from
-# power cuts, however the server is set.
+# power cuts, however the server is set. Between the two messages of a statement with values the
+# server does not count as idle: there only the time for a statement ends it.
+LIMIT = "SET LOCAL statement_timeout = 30000"
 _SAFELY = """
-SELECT set_config('idle_in_transaction_session_timeout', '30000', true),
-    set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+SET LOCAL statement_timeout = 30000;
+SET LOCAL idle_in_transaction_session_timeout = 30000;
+SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
 """
 
@@ -88,13 +91,8 @@ class PostgresqlLink:
     """
 
     def __init__(self, url: str) -> None:
-        parts = _split(url)
-        user, _, place = parts.netloc.rpartition("@")
-        self.where = f"postgresql://{place}{parts.path}"
+        self.where, self._secrets = read_url(url)
         """The database in words: no user, no password, no option."""
-        given = [user.partition(":")[2]]
-        given += [value for name, value in parse_qsl(parts.query) if "password" in name.lower()]
-        self._secrets = {form for one in given for form in (one, unquote(one)) if form}
         self._url = url
         self._connection: Connection | None = None
 
@@ -206,19 +204,3 @@ def _json(mark: bytes) -> Callable[[object], bytes]:
         return mark + (value.encode() if isinstance(value, JsonText) else orjson.dumps(value))
 
     return encode
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = None
-    if parts is None or "@" in parts.path + parts.query or parts.fragment:
-        # An error that shows it would show the password.
-        raise ValueError(
-            "the URL cannot be read: in a user, a password or a name, write '@' as %40, '/' as "
-            "%2F, '?' as %3F, '#' as %23, '[' as %5B and ']' as %5D"
-        ) from None
-    if parts.scheme not in ("postgresql", "postgres") or not parts.netloc + parts.query:
-        raise ValueError("url begins with 'postgresql://', such as 'postgresql://user@host/db'")
-    return parts

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ...runtime.contracts import MisconfiguredError, ThalwegError, UnavailableError
 from ._postgresql_columns import ONE_AT_A_TIME, Columns
-from ._postgresql_link import Connection, PostgresqlLink, is_of_the_row
+from ._postgresql_link import LIMIT, Connection, PostgresqlLink, is_of_the_row
 from ._staged_rows import Prepared, StagedRows
 from ._tables import EPOCHS, insert, quoted
 
@@ -102,11 +102,11 @@ class PostgresqlStaging:
             await self._drop_older()
 
     async def _move(self, connection: Connection, prepared: Prepared) -> None:
-        table, there = quoted(self._schema, prepared.staged), "WHERE thalweg_write <= $1"
+        table = quoted(self._schema, prepared.staged)
+        there = f"WHERE thalweg_write <= {int(prepared.last)}"
         found = 0
         if prepared.staged in await self._tables(connection):
-            counting = f"SELECT count(*) FROM {table} {there}"
-            found = await connection.fetchval(counting, prepared.last)
+            found = await connection.fetchval(f"SELECT count(*) FROM {table} {there}")
         self._staged.complete(prepared, found)
         names, order = ", ".join(map(quoted, prepared.columns)), "thalweg_write, thalweg_row"
         source = f"SELECT {names} FROM {table} {there} ORDER BY {order}"
@@ -119,16 +119,20 @@ class PostgresqlStaging:
             )
         statement = insert(self._target, prepared.columns, self._key, source)
         try:
-            await connection.execute(statement, prepared.last)
+            # In one message and without values: it may take long, and needs no more of this copy.
+            await connection.execute(
+                f"SET LOCAL statement_timeout = 0; {statement}; "
+                f"DELETE FROM {table} {there}; {LIMIT}"
+            )
         except Exception as error:
             if is_of_the_row(error):
                 raise self._staged.refused(prepared, error) from error
             raise
-        await connection.execute(f"DELETE FROM {table} {there}", prepared.last)
 
     async def discard(self, epoch: int) -> None:
         """Take the table over from earlier copies of the job."""
         staged = self._staged
+        # Apart: others who make tables must not wait for the copy that this one may wait for.
         async with self._link.transaction(safely=True) as connection:
             await connection.execute(ONE_AT_A_TIME)
             await connection.execute(
@@ -136,6 +140,7 @@ class PostgresqlStaging:
                 "epoch bigint NOT NULL, prepared bigint NOT NULL, token bigint NOT NULL, "
                 "PRIMARY KEY (lineage, graph, node))"
             )
+        async with self._link.transaction(safely=True) as connection:
             await connection.execute(
                 f"INSERT INTO {self._epochs} VALUES ($1, $2, $3, 0, 0, $4) ON CONFLICT DO NOTHING",
                 *staged.identity,
@@ -152,7 +157,7 @@ class PostgresqlStaging:
 
     async def hold(self) -> None:
         """Raise StateLost where another copy has taken over."""
-        async with self._link.transaction() as connection:
+        async with self._link.transaction(safely=True) as connection:
             await self._hold(connection)
 
     async def _hold(self, connection: Connection) -> int:

@@ -13,8 +13,9 @@ import orjson
 
 from ...runtime.contracts import DataError, DeadLetter
 from ._readable import readable
+from ._tables import is_name
 
-__all__ = ["JsonText", "Kind", "Rows", "as_json", "infer_kinds", "is_name", "kind_of_type"]
+__all__ = ["JsonText", "Kind", "Rows", "as_json", "infer_kinds", "kind_of_type"]
 
 Kind = Literal[
     "bool",
@@ -107,11 +108,6 @@ def _letter(letter: DeadLetter) -> dict[str, object]:
         plain = each.name in ("graph", "node", "attempts")
         made[each.name] = value if plain else JsonText(orjson.dumps(value).decode())
     return made
-
-
-def is_name(name: object) -> bool:
-    """Whether a table or a column can have this name."""
-    return isinstance(name, str) and bool(name.strip()) and "\x00" not in name
 
 
 def infer_kinds(records: Iterable[object], only: Sequence[str] | None) -> dict[str, Kind]:

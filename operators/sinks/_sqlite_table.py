@@ -135,7 +135,7 @@ class SqliteTable:
         `repeats` says that the one who asked the last time may not know what became of it.
         """
         kept, self._kept = self._kept, None
-        if repeats and staging is None and kept is not None and kept[0] is records:
+        if staging is None and kept is not None and kept[0] is records:
             return kept[1]
         was = self._rows
         what = f"write to {self.name} of {self._file.path!r}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ._rows import Kind, is_name, kind_of_type
+if TYPE_CHECKING:
+    from ._rows import Kind
 
-__all__ = ["EPOCHS", "TableOptions", "insert", "quoted"]
+__all__ = ["EPOCHS", "TableOptions", "insert", "is_name", "quoted"]
 
 EPOCHS = "thalweg_epochs"
 """The table that tells which epoch of which node is committed, and which copy of the job wrote."""
@@ -46,6 +47,8 @@ class TableOptions:
         kinds: dict[str, Kind] = {}
         names: tuple[str, ...] | None = None
         if isinstance(columns, Mapping):
+            from ._rows import kind_of_type
+
             types = cast("Mapping[object, object]", columns)
             names = _names("columns", list(types))
             kinds = {str(name): kind_of_type(str(name), each) for name, each in types.items()}
@@ -56,6 +59,11 @@ class TableOptions:
             if names is not None and name not in names:
                 raise ValueError(f"key names {name!r}, which is none of the columns {list(names)}")
         return cls(parts, names, kinds, keys)
+
+
+def is_name(name: object) -> bool:
+    """Whether a table or a column can have this name."""
+    return isinstance(name, str) and bool(name.strip()) and "\x00" not in name
 
 
 def _names(option: str, given: object) -> tuple[str, ...]:

@@ -7,16 +7,18 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...runtime.contracts import Context, MisconfiguredError, Outcome, Sink
-from ._appended_file import AppendedFile
 from ._direct_file import DirectFile
-from ._epoch_folder import EpochFolder
 from ._files import lock, make_folder
-from ._line_parts import LineParts
 from ._lines import encode
 from ._write_failed import WriteFailed
+
+if TYPE_CHECKING:
+    from ._appended_file import AppendedFile
+    from ._epoch_folder import EpochFolder
+    from ._line_parts import LineParts
 
 __all__ = ["Ndjson", "WriteFailed", "ndjson"]
 
@@ -53,6 +55,9 @@ class Ndjson(Sink[object]):
     async def open(self, context: Context) -> None:
         """Make the folders above the file; without a store, replace what the file held."""
         if self._each_epoch:
+            from ._epoch_folder import EpochFolder
+            from ._line_parts import LineParts
+
             self._folder = folder = EpochFolder(self._path, ".ndjson", context)
             await folder.open()
             if context.fence is not None:
@@ -67,6 +72,8 @@ class Ndjson(Sink[object]):
                 reason = "nothing reads this pipe; start its reader first"
             raise MisconfiguredError(f"cannot write {path!r}: {reason}") from error
         if owned and context.fence is not None:
+            from ._appended_file import AppendedFile
+
             self._target = AppendedFile(path, file, context, context.fence)
             return
         self._target = DirectFile(path, file, context, owned=owned)

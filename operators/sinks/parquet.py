@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import orjson
 
 from ...runtime.contracts import Context, MisconfiguredError, Outcome, Sink
-from ._arrow_rows import ArrowRows, arrow, check_schema, schema_of_kinds
-from ._epoch_folder import EpochFolder
-from ._parquet_parts import ParquetOptions, ParquetParts
 from ._tables import TableOptions
+
+if TYPE_CHECKING:
+    from ._epoch_folder import EpochFolder
+    from ._parquet_parts import ParquetParts
 
 __all__ = ["ArrowSchema", "Parquet", "parquet"]
 
@@ -67,13 +68,18 @@ class Parquet(Sink[object]):
                 f"schema is a pyarrow.Schema, or a dict of types by name, not {given!r}"
             )
         self._schema: Any = None if self._kinds is not None else given
-        self._options = ParquetOptions(compression=compression, **limits)
+        self._compression = compression
+        self._limits = limits
         self._parts: ParquetParts | None = None
         self._folder: EpochFolder | None = None
 
     async def open(self, context: Context) -> None:
         """Have the folder for this sink alone; without a store, remove what it wrote before."""
-        pa, codec = arrow(), self._options.compression
+        from ._arrow_rows import ArrowRows, arrow, check_schema, schema_of_kinds
+        from ._epoch_folder import EpochFolder
+        from ._parquet_parts import ParquetOptions, ParquetParts
+
+        pa, codec = arrow(), self._compression
         if codec != "none" and not pa.Codec.is_available(codec):
             raise MisconfiguredError(f"this pyarrow was built without {codec}: choose another")
         schema = self._schema if self._kinds is None else schema_of_kinds(self._kinds)
@@ -81,7 +87,11 @@ class Parquet(Sink[object]):
             check_schema(schema)
         self._folder = EpochFolder(self._path, ".parquet", context)
         await self._folder.open()
-        self._parts = ParquetParts(self._folder, self._options, show=context.fence is None)
+        self._parts = ParquetParts(
+            self._folder,
+            ParquetOptions(compression=codec, **self._limits),
+            show=context.fence is None,
+        )
         if schema is not None:
             self._parts.rows = ArrowRows(schema, named=True)
 
@@ -109,6 +119,8 @@ class Parquet(Sink[object]):
         given: Any = orjson.loads(prepared)
         await folder.commit(epoch, given)
         if parts.rows is None and "schema" in given:
+            from ._arrow_rows import ArrowRows, arrow
+
             schema = arrow().ipc.read_schema(arrow().py_buffer(b64decode(given["schema"])))
             parts.rows = ArrowRows(schema, named=False)
 

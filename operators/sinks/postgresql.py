@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ...runtime.contracts import Context, MisconfiguredError, Outcome, Sink
-from ._postgresql_link import PostgresqlLink
-from ._postgresql_staging import PostgresqlStaging
-from ._postgresql_table import PostgresqlTable
-from ._staged_rows import Prepared, StagedRows
+from ._postgresql_url import read_url
 from ._tables import TableOptions
+
+if TYPE_CHECKING:
+    from ._postgresql_link import PostgresqlLink
+    from ._postgresql_staging import PostgresqlStaging
 
 __all__ = ["Postgresql", "postgresql"]
 
@@ -27,7 +29,7 @@ class Postgresql(Sink[object]):
         columns: Sequence[str] | Mapping[str, type] | None = None,
         key: Sequence[str] | None = None,
     ) -> None:
-        self._where = PostgresqlLink(url).where
+        self._where, _ = read_url(url)
         self._url = url
         self._options = TableOptions.checked(table, columns, key, schemas=True)
         self._link: PostgresqlLink | None = None
@@ -38,6 +40,11 @@ class Postgresql(Sink[object]):
 
     async def open(self, context: Context) -> None:
         """Connect, and make the table where the types of its columns are given."""
+        from ._postgresql_link import PostgresqlLink
+        from ._postgresql_staging import PostgresqlStaging
+        from ._postgresql_table import PostgresqlTable
+        from ._staged_rows import StagedRows
+
         self._fence = context.fence
         self._unsure = False
         self._link = PostgresqlLink(self._url)
@@ -76,6 +83,8 @@ class Postgresql(Sink[object]):
         """Move these rows into the table."""
         assert self._staging is not None
         assert self._fence is not None
+        from ._staged_rows import Prepared
+
         given = Prepared.decode(prepared)
         await self._fence.check()
         await self._staging.commit(given)
@@ -114,8 +123,9 @@ def postgresql(
 
     - `url`: as libpq has it. For encryption say `?sslmode=verify-full`; without it the server is
       not verified. The password may stand in `~/.pgpass` or `PGPASSWORD` instead.
-    - `table`: its name; a dot separates its schema, as in "sales.counts". A table that is missing
-      is made when the first records come, or at the start where `columns` gives types.
+    - `table`: its name, as it is, capitals too; a dot separates its schema, as in "sales.counts".
+      A table that is missing is made when the first records come, or at the start where `columns`
+      gives types.
     - `columns`: names of those to be written; other fields of a record are passed over. With their
       Python types, as a dict, they also say what to make. Without it, a table that is there gets
       all its columns that are not generated and have no default; one that is made gets the fields

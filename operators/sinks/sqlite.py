@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ...runtime.contracts import Context, Outcome, Sink
 from ._serial import Serial
-from ._sqlite_file import SqliteFile
-from ._sqlite_staging import SqliteStaging
-from ._sqlite_table import SqliteTable
-from ._staged_rows import Prepared, StagedRows
 from ._tables import TableOptions
+
+if TYPE_CHECKING:
+    from ._sqlite_file import SqliteFile
+    from ._sqlite_staging import SqliteStaging
 
 __all__ = ["Sqlite", "sqlite"]
 
@@ -38,6 +39,11 @@ class Sqlite(Sink[object]):
 
     async def open(self, context: Context) -> None:
         """Open the file, and make the table where the types of its columns are given."""
+        from ._sqlite_file import SqliteFile
+        from ._sqlite_staging import SqliteStaging
+        from ._sqlite_table import SqliteTable
+        from ._staged_rows import StagedRows
+
         self._fence = context.fence
         self._threads = Serial(context)
         self._unsure = False
@@ -73,6 +79,8 @@ class Sqlite(Sink[object]):
         """Move these rows into the table."""
         assert self._staging is not None
         assert self._fence is not None
+        from ._staged_rows import Prepared
+
         given = Prepared.decode(prepared)
         await self._fence.check()
         await self._threads.run(self._staging.commit, given)
@@ -110,8 +118,8 @@ def sqlite(
 
     Parameters:
 
-    - `path`: the file; it is made, with the folders above it, where it is missing. Other programs
-      may read it, and write to it too, meanwhile.
+    - `path`: the file, on a disk of this machine; it is made, with the folders above it, where it
+      is missing. Other programs may read it, and write to it too, meanwhile.
     - `table`: its name. A table that is missing is made when the first records come, or at the
       start where `columns` gives types.
     - `columns`: names of those to be written; other fields of a record are passed over. With their

@@ -45,6 +45,7 @@ class CsvFile:
             full = os.path.abspath(path)
             raise MisconfiguredError(f"cannot read {full!r}: {error.strerror}") from error
         self._data_start = CsvPlace(0, 1)
+        self._known: tuple[int, str] | None = None
         self.clean = True
         self.go(self._data_start)
 
@@ -103,7 +104,9 @@ class CsvFile:
 
     def fingerprint(self, offset: int) -> str:
         """What tells this file, read up to there, from others."""
-        return fingerprint(self._file, offset)
+        if self._known is None or self._known[0] != offset:
+            self._known = offset, fingerprint(self._file, offset)
+        return self._known[1]
 
     def refuse_another(self, offset: int, known: str, *, ended: bool = False) -> None:
         """Raise `MisconfiguredError` unless it has this fingerprint, and ends there if it must."""

@@ -89,6 +89,9 @@ class LineFiles(Source[R]):
         self._turn = 0  # whose turn it is to be read
         self._scan_at = 0.0
         self._open_later: list[TailedFile] = []
+        self._left: tuple[str, ...] | None = None  # the lanes, as they were told last
+        self._begins = True
+        self._unread: set[str] = set()  # of those that are followed: nothing of them is known
         for path in await context.in_thread(self._match):
             file = self._add(path)
             if self._follow or context.fence is None:
@@ -121,11 +124,19 @@ class LineFiles(Source[R]):
             file = self._open_later.pop()
             if not file.ended and not file.inode:
                 file.open()
+        if self._begins:
+            self._begins = False
+            self._left = tuple(file.path for file in self._order if not file.ended)
+            self._unread = set(self._left) if self._follow else set()
         while True:
             taken = await self._take(limit)
             if taken is None:
                 if not self._follow:
                     return None
+                if self._left is not None:
+                    # None of them is behind: those that are quiet are waited for no longer.
+                    self._left = None
+                    return Read([], [], lane=self._order[0].path if self._order else "")
                 await asyncio.sleep(self._poll_interval)
             elif (read := self._read(*taken)) is not None:
                 return read
@@ -150,6 +161,7 @@ class LineFiles(Source[R]):
                     # Files that grow are read in turn, others one after the other.
                     self._turn += self._follow
                     return file, taken
+                self._unread.discard(file.path)
                 # A timer may be early by a little.
                 file.look_at = now + 0.9 * self._poll_interval
             self._turn += 1
@@ -162,7 +174,7 @@ class LineFiles(Source[R]):
             note = file.note()
             if file.ended:
                 file.close()
-            return Read([], [], lane=file.path, note=note)
+            return Read([], [], lane=file.path, note=note, lanes=self._lanes_with(file))
         base, lines = file.base, taken.lines
         positions = [base + offset for offset in taken.offsets] if base else taken.offsets
         if taken.offsets[0] == 0 and self.encoding == "utf-8":
@@ -170,7 +182,8 @@ class LineFiles(Source[R]):
             lines = [first if isinstance(first, Overlong) else first.removeprefix(BOM), *lines[1:]]
         records = self.convert_all(cast("list[bytes]", lines)) if taken.whole else None
         if records is not None:
-            return Read(records, positions, lane=file.path, note=file.note())
+            lanes = self._lanes_with(file, begun=True)
+            return Read(records, positions, lane=file.path, note=file.note(), lanes=lanes)
         return self._read_each(file, lines, positions, taken.number)
 
     def _read_each(
@@ -189,7 +202,24 @@ class LineFiles(Source[R]):
                 if record is not None:
                     records.append(record)
                     good.append(position)
-        return Read(records, good, lane=file.path, rejected=rejected, note=file.note())
+        note, lanes = file.note(), self._lanes_with(file, begun=bool(records))
+        return Read(records, good, file.path, rejected, note, lanes)
+
+    def _lanes_with(self, file: TailedFile, *, begun: bool = False) -> tuple[str, ...] | None:
+        """The lanes that are left when this one is read.
+
+        Of files that are read one after the other, the first are only left out when the last
+        begins: until then nothing can be told anyhow. Files that are followed never end, and are
+        told until each has been read once, or been found to hold nothing.
+        """
+        if not self._follow:
+            if self._left is not None and len(self._left) > 1 and file.path == self._left[-1]:
+                self._left = (file.path,)
+        elif not self._unread:
+            self._left = None
+        if begun:
+            self._unread.discard(file.path)
+        return self._left
 
     def _convert(self, line: bytes | Overlong) -> R | None:
         if isinstance(line, Overlong):

@@ -83,10 +83,11 @@ def ndjson_records(
     A file that is followed may be rotated: renamed to `app.log.1`, `app.log-20261121` or
     `app-20261121.log` in its folder, while a new one takes its name. It is read to its end, then
     the next one, also when that happened, even several times, while the job was down. Its lane
-    and positions go on. A file that was copied and then truncated is finished in its copy. Where a
-    file was truncated, written over or taken away otherwise, what had not been read is lost: a
-    warning in the log `thalweg.sources` says so, the counter `followed_file_events` counts it
-    under `event="truncated"` or `"lost"`, and what is there now is read from its start.
+    and positions go on. A file that was copied and then truncated is finished in its copy, where at
+    least 4 KiB of it had been read. Where a file was truncated, written over, moved to another
+    folder, compressed or deleted before it was read, the rest of it is lost: a warning in the log
+    `thalweg.sources` says so, the counter `followed_file_events` counts it under
+    `event="truncated"` or `"lost"`, and what is there now is read from its start.
 
     Raises ValueError or TypeError for an option that makes no sense. Opening raises
     `MisconfiguredError` where a file cannot be read, and going on after a restart does where it is

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TypeVar, cast
@@ -12,6 +14,8 @@ from ._rate import checked_rate
 __all__ = ["Records", "records"]
 
 R = TypeVar("R")
+_STEP = 10_000
+"""Records that are passed over in one turn of the loop."""
 
 
 class Records(Source[R]):
@@ -63,10 +67,11 @@ class Records(Source[R]):
             cut = self._list[self._next : self._next + limit]
             self._next += len(cut)
             return cut or None
-        if self._skip:
-            for _ in islice(self._iterator, self._skip):
-                pass
-            self._skip = 0
+        while self._skip:
+            step = min(self._skip, _STEP)
+            self._skip -= step
+            deque(islice(self._iterator, step), maxlen=0)
+            await asyncio.sleep(0)
         if self._error is not None:
             raise self._error
         taken: list[R] = []
@@ -101,7 +106,8 @@ def records(
     - Waits when: never.
     - Ends when: the iterable does.
     - Order: that of the iterable; positions count from 0.
-    - State: none but the position; where it goes on from one, what came before is passed over.
+    - State: none but the position. After a restart the iterable must give the same records again:
+      what came before the position is passed over, in a list by its index.
     - On error: an exception of the iterable is a failure, after the records that came before it.
     """
     return Records(iterable, rate=rate)

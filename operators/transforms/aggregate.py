@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, Literal, TypeVar, cast
 
 from ...runtime.contracts import Context, KeyedState, Operator
+from ..aggregates import _known_later as later
 from ..aggregates.aggregate import Aggregate
 
 __all__ = ["Aggregating", "aggregate"]
@@ -54,10 +55,11 @@ class Aggregating(Operator[tuple[K, R], tuple[K, V]], Generic[K, R, A, V]):
                 value = here(key, unknown)
                 if value is _UNKNOWN:
                     value = lookup(key, unknown)
-                    if value is _UNKNOWN:
-                        value = create()
-                        self._number(key)
-                value = add(value, record)
+                if value is _UNKNOWN:
+                    value = add(create(), record)
+                    self._number(key)
+                else:
+                    value = add(value, record)
                 if update:
                     told = key, result(value)
                     changed[key] = value
@@ -86,7 +88,7 @@ class Aggregating(Operator[tuple[K, R], tuple[K, V]], Generic[K, R, A, V]):
 
 def aggregate(
     function: Aggregate[R, A, V], *, emit: Literal["update", "end"] = "update"
-) -> Operator[tuple[K, R], tuple[K, V]]:
+) -> Operator[tuple[later.K, R], tuple[later.K, V]]:
     """One value for each key, over all that comes.
 
     >>> from thalweg import Graph
@@ -113,5 +115,5 @@ def aggregate(
     - State: the accumulator of each key, saved with each epoch as far as it changed.
     - On error: what the aggregate refuses becomes a dead letter, and leaves no trace.
     """
-    made: Aggregating[K, R, A, V] = Aggregating(function, emit)
+    made: Aggregating[later.K, R, A, V] = Aggregating(function, emit)
     return made

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from ...runtime.contracts import Operator
+from ..aggregates._known_later import K, R
 from ..aggregates.fold import Fold
 from .aggregate import Aggregating
 
 __all__ = ["fold"]
 
-K = TypeVar("K")
-R = TypeVar("R")
 A = TypeVar("A")
 
 

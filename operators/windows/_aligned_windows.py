@@ -98,6 +98,7 @@ class AlignedWindows(TimeWindows[K, R, A, V], Generic[K, R, A, V]):
     ) -> tuple[Slot[A], ...]:
         self._look(at)
         here, add, create = self._here, self._aggregate.add, self._aggregate.create
+        more: list[Slot[A]] = []
         first = len(slots) - len(here)
         if first >= 0 and slots[first][0] == here[0][0] and slots[-1][0] == here[-1][0]:
             # They are there, as the newest of the key: on a grid there is no other way.
@@ -105,7 +106,6 @@ class AlignedWindows(TimeWindows[K, R, A, V], Generic[K, R, A, V]):
             kept = slots[:first]
         else:
             known = {slot[0]: slot for slot in slots}
-            more: list[Slot[A]] = []
             for start, end in here:
                 slot = known.pop(start, None)
                 # Without a number as yet: should a later one fail, it was not opened.

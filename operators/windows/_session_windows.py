@@ -35,13 +35,12 @@ class SessionWindows(TimeWindows[K, R, A, V], Generic[K, R, A, V]):
         self, key: K, record: R, at: float, slots: tuple[Slot[A], ...], emit: Emitter[K, V]
     ) -> tuple[Slot[A], ...]:
         start, end = at, at + self._gap
-        if len(slots) == 1 and slots[0][0] < end and at < slots[0][1]:
-            near, far = slots, ()
-        else:
+        near, far = slots, list[Slot[A]]()
+        if not (len(slots) == 1 and slots[0][0] < end and at < slots[0][1]):
             near = tuple(slot for slot in slots if slot[0] < end and at < slot[1])
             if not near and end <= self._reached:
                 raise LateError("its session is closed")
-            far = tuple(slot for slot in slots if not (slot[0] < end and at < slot[1]))
+            far = [slot for slot in slots if not (slot[0] < end and at < slot[1])]
         slot = self._joined(near, start, end, record)
         told = self._told(key, slot) if self._updates else None
         if slot[2] < 0:

@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 
 __all__ = ["Window"]
 
-K = TypeVar("K")
-V = TypeVar("V")
+K_co = TypeVar("K_co", covariant=True)
+V_co = TypeVar("V_co", covariant=True)
 
 
 # Not frozen, which would make it take four times as long to make one: see it as if it were.
 @dataclass(slots=True, unsafe_hash=True)
-class Window(Generic[K, V]):
+class Window(Generic[K_co, V_co]):
     """The value of one window of one key.
 
     It holds the times from `start` on and before `end`, in seconds since 1970; for windows that
@@ -25,10 +25,10 @@ class Window(Generic[K, V]):
     '2015-02-23T10:15:00+00:00'
     """
 
-    key: K
+    key: K_co
     start: float
     end: float
-    value: V
+    value: V_co
 
     def starts(self, zone: tzinfo = UTC) -> datetime:
         """The start as a datetime."""

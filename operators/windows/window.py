@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ...runtime.contracts import Operator
+from ..aggregates._known_later import K
 from ..aggregates.aggregate import Aggregate
 from .emission import Emit, checked_emit
 from .result import Window
@@ -12,7 +13,6 @@ from .windower import Clock, Windower
 
 __all__ = ["window"]
 
-K = TypeVar("K")
 R = TypeVar("R")
 A = TypeVar("A")
 V = TypeVar("V")
@@ -32,8 +32,10 @@ def window(
     >>> graph, out = Graph("minutes"), []
     >>> seconds = graph.read("seconds", sources.records([3, 59, 65, 130]))
     >>> timed = seconds.event_time(float, unit="s").key_by(lambda _: "all")
-    >>> minutes = window(windows.tumbling("1min"), aggregates.counting())
-    >>> timed.via("minutes", minutes, volatile=True).to("out", sinks.collect(out)) and None
+    >>> counts = timed.via(
+    ...     "minutes", window(windows.tumbling("1min"), aggregates.counting()), volatile=True
+    ... )
+    >>> counts.to("out", sinks.collect(out)) and None
     >>> graph.run() and [(one.start, one.value) for one in out]
     [(0.0, 2), (60.0, 1), (120.0, 1)]
 

@@ -13,7 +13,7 @@ from ..contracts import BatchFunction
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
-from ..signals import End, Signal, Watermark
+from ..signals import End, LanesLeft, Signal, Watermark
 from .actor import Actor, Surroundings
 from .crew import Call, Crew
 
@@ -125,6 +125,8 @@ class CallActor(Actor):
     def _queue(self, signal: Signal) -> None:
         """Put a signal behind the calls that came before it."""
         window = self._window
+        if isinstance(signal, LanesLeft) and not self._ordered:
+            return  # Nobody below can ask for lanes, and results may overtake each other.
         if isinstance(signal, Watermark):
             last = window[-1] if window else None
             if isinstance(last, Watermark) and last.idle is signal.idle:

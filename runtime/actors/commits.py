@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 from ..clock import Clock
 from ..contracts import Sink
-from ..errors import BusyError, UnavailableError
+from ..errors import BusyError, StateLost, StateUnavailable, UnavailableError
 
 __all__ = ["Commits"]
 
@@ -23,8 +24,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 class Commits:
     """Prepares and commits for one sink, never while it writes.
 
-    A target that cannot be reached is tried again for `patience` seconds; a call that has not
-    returned within `timeout` seconds is a failure.
+    A target that cannot be reached is tried again for `patience` seconds. A call that has not
+    returned within `timeout` seconds is a failure; to commit a large epoch takes longer than to
+    write a batch, so that is never less than the patience.
     """
 
     def __init__(
@@ -34,12 +36,14 @@ class Commits:
         *,
         timeout: float,
         patience: float,
+        check: Callable[[], Awaitable[None]],
         wake: Callable[[], None],
     ) -> None:
         self._sink = sink
         self._clock = clock
-        self._timeout = timeout
+        self._timeout = max(timeout, patience)
         self._patience = patience
+        self._check = check
         self._wake = wake
         self._orders: deque[tuple[int, bytes, asyncio.Future[None]]] = deque()
 
@@ -85,7 +89,13 @@ class Commits:
             try:
                 async with asyncio.timeout(self._timeout):
                     return await call()
-            except (UnavailableError, BusyError) as error:
+            except StateLost:
+                # The target knows that there is another copy; the store can tell why.
+                with suppress(StateUnavailable):
+                    await self._check()
+                raise
+            except (UnavailableError, BusyError, StateUnavailable) as error:
+                # The target, or the store that the fence asks, may come back.
                 if self._clock.monotonic() - began + pause > self._patience:
                     raise
                 advised = getattr(error, "retry_after", None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import cast
 
@@ -12,12 +12,15 @@ from ..errors import DataError, MisconfiguredError
 from ..event_time import EventTime
 from ..nodes import Node
 from ..origins import Origins
-from ..signals import Signal, Watermark
+from ..signals import LanesLeft, Signal, Watermark
 from ..timestamps import Mistyped, utc
 from .actor import TURN_RECORDS, Surroundings
 from .operator_actor import OperatorActor
 
 __all__ = ["EventTimeActor"]
+
+_SMALL = 32
+"""Records: so many are asked for their times in one go."""
 
 Errors = dict[int, Exception]
 """What was refused, by its place in the batch."""
@@ -49,14 +52,25 @@ class EventTimeActor(OperatorActor):
     async def _wake_if_due(self) -> None:
         lanes = self._spec.lanes
         lanes.look(self.monotonic())
-        if self.inbox is not None and not self.inbox.ready():
+        if lanes.changed and self.inbox is not None and not self.inbox.ready():
             await self._tell()
 
     async def _heed(self, signal: Signal) -> None:
         if isinstance(signal, Watermark):
             return  # It was of another time, or of what has been read anew.
         await self._tell()
+        if isinstance(signal, LanesLeft):
+            await self._wait_for(signal)
         await self.forward(signal)
+
+    async def _wait_for(self, left: LanesLeft) -> None:
+        lanes = self._spec.lanes
+        lanes.left(left.source, left.lanes)
+        awoken = lanes.awoken()
+        if awoken is not None:
+            await self.forward(awoken)
+        if self.inbox is not None and not self.inbox.ready():
+            await self._tell()
 
     async def _tell(self) -> None:
         self._untold = 0
@@ -69,7 +83,11 @@ class EventTimeActor(OperatorActor):
         count = len(records)
         counts.records_in += count
         origins = batch.came_from() or Origins.nowhere(count)
-        times, errors = await self._tell_times(batch, origins)
+        if count <= _SMALL:
+            values, errors = self._ask_now(records)
+        else:
+            values, errors = await self._ask(records)
+        times = self._times_of(values, errors, origins)
         late = self._judge(origins, times, errors)
         awoken = self._spec.lanes.awoken()
         if awoken is not None:
@@ -81,9 +99,9 @@ class EventTimeActor(OperatorActor):
         else:
             counts.streak = 0
         timed = origins.timed(times)
-        await self._send_late(batch, late, timed)
         out = records
         if late or errors:
+            await self._send_late(batch, late, timed)
             gone = {*late, *errors}
             places = [index for index in range(count) if index not in gone]
             out = [records[index] for index in places]
@@ -97,16 +115,15 @@ class EventTimeActor(OperatorActor):
         if self._untold >= TURN_RECORDS or (self.inbox is not None and not self.inbox.ready()):
             await self._tell()
 
-    async def _tell_times(self, batch: Batch, origins: Origins) -> tuple[list[float], Errors]:
-        """The time of each record, NaN for one that has none, and what was refused."""
-        values, errors = await self._ask(batch.records)
+    def _times_of(self, values: Records, errors: Errors, origins: Origins) -> list[float]:
+        """The time of each record, NaN for one that has none; what is refused joins `errors`."""
         spec, most = self._spec, math.inf
         if spec.max_ahead is not None:
             most = self.around.clock.now() + spec.max_ahead
         if not errors:
             whole = spec.stamps.all_numbers(values)
             if whole is not None and max(whole) <= most:
-                return whole, errors
+                return whole
         known = spec.lanes.known
         times: list[float] = []
         for index, value in enumerate(values):
@@ -124,7 +141,7 @@ class EventTimeActor(OperatorActor):
                 except DataError as error:
                     errors[index] = error
             times.append(at)
-        return times, errors
+        return times
 
     def _time_of(self, value: object, most: float) -> float:
         at = self._spec.stamps.seconds(value)
@@ -137,27 +154,42 @@ class EventTimeActor(OperatorActor):
         return at
 
     async def _ask(self, records: Records) -> tuple[Records, Errors]:
-        """What the function returns for each record, and what it raised."""
-        function = self._spec.function
+        """What the function returns for each record, and what it raised; others get their turns."""
         source = iter(records)
         values: Records = []
         errors: Errors = {}
         while len(values) < len(records):
             before, began = len(values), self.monotonic()
-            try:
-                values.extend(map(function, islice(source, self._slice)))
-            except Exception as error:
-                # What came before it is there, and the iterator stands behind it.
-                errors[len(values)] = error
-                values.append(None)
+            self._ask_for(islice(source, self._slice), values, errors)
             self._pace(self.monotonic() - began, len(values) - before)
             if self.tired():
                 await self.rest()
         return values, errors
 
+    def _ask_now(self, records: Records) -> tuple[Records, Errors]:
+        """As `_ask`, for a few records."""
+        source = iter(records)
+        values: Records = []
+        errors: Errors = {}
+        while len(values) < len(records):
+            self._ask_for(source, values, errors)
+        return values, errors
+
+    def _ask_for(self, source: Iterator[object], values: Records, errors: Errors) -> None:
+        """Ask for as many of these records as go well, and for one that does not."""
+        try:
+            values.extend(map(self._spec.function, source))
+        except Exception as error:
+            # What came before it is there, and the iterator stands behind it.
+            errors[len(values)] = error
+            values.append(None)
+
     def _judge(self, origins: Origins, times: list[float], errors: Errors) -> list[int]:
         """The indices of the records that are late, each judged in its own lane."""
         lanes = self._spec.lanes
+        if len(origins.parts) == 1 and not errors:
+            part = origins.parts[0]
+            return lanes.judge((part.source, part.lane), times)
         late: list[int] = []
         start = 0
         for source, lane, count in origins.lanes():

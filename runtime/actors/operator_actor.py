@@ -15,7 +15,7 @@ from ..memory import Memory
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
-from ..signals import End, Signal, Watermark
+from ..signals import End, LanesLeft, Signal, Watermark
 from ..stores import Segment
 from .actor import Surroundings
 from .slicing_actor import SlicingActor
@@ -109,6 +109,8 @@ class OperatorActor(SlicingActor):
             await self._emit_unowed(self._operator.on_wake(now))
 
     async def _heed(self, signal: Signal) -> None:
+        if isinstance(signal, LanesLeft) and self._remembers:
+            return  # What memory makes is a strand of its own.
         if isinstance(signal, Watermark):
             # One that only says that all is quiet above, or no longer, is none for the operator.
             if signal.at > self._reached:

@@ -10,7 +10,7 @@ from ..batch import Batch, Records, size_of
 from ..nodes import Node, Regroup
 from ..origins import Origins
 from ..receipt import JoinedReceipt, Receipt
-from ..signals import End, Watermark
+from ..signals import End, LanesLeft, Watermark
 from .actor import Actor, Surroundings
 
 __all__ = ["RegroupActor"]
@@ -20,7 +20,7 @@ class RegroupActor(Actor):
     """Cuts the stream anew, by records, bytes and the time the first record has waited.
 
     A watermark waits until the records that came before it have gone: it may come late, and a part
-    that is being filled need not be cut for it.
+    that is being filled need not be cut for it. So does the word that fewer lanes are left.
     """
 
     def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
@@ -29,6 +29,8 @@ class RegroupActor(Actor):
         self._left = 0
         self._cuts: deque[Batch] = deque()
         self._mark: Watermark | None = None
+        self._fewer: LanesLeft | None = None
+        self._lanes: LanesLeft | None = None
         self._clear()
 
     async def work(self) -> None:
@@ -49,6 +51,11 @@ class RegroupActor(Actor):
             if isinstance(item, Watermark) and self._records and not item.idle:
                 self._mark = item
                 continue
+            if isinstance(item, LanesLeft):
+                before, self._lanes = self._lanes, item
+                if self._records and item.only_fewer(before):
+                    self._fewer = item
+                    continue
             await self._flush()
             await self.forward(item)
             if isinstance(item, End):
@@ -64,6 +71,7 @@ class RegroupActor(Actor):
         self._records: Records = []
         self._receipts: list[Receipt] = []
         self._origins: list[Origins] = []
+        self._known = False
         self._bytes = 0
         self._since = 0.0
         self._born = 0.0
@@ -155,8 +163,12 @@ class RegroupActor(Actor):
         self._records += batch.records if whole else batch.records[start:stop]
         self._receipts.append(batch.receipt)
         origins = batch.came_from()
-        if origins is not None:
+        if origins is None:
+            # Those that some of them have are not lost for what has none.
+            self._origins.append(Origins.nowhere(stop - start))
+        else:
             self._origins.append(origins if whole else origins.cut(start, stop))
+            self._known = True
 
     def _full(self) -> bool:
         size, limit = self._rule.max_batch_size, self._rule.max_batch_bytes
@@ -169,12 +181,14 @@ class RegroupActor(Actor):
             return
         receipts = self._receipts
         receipt = receipts[0] if len(receipts) == 1 else JoinedReceipt(receipts)
-        known = sum(len(origins) for origins in self._origins) == len(self._records)
-        origins = Origins.join(self._origins) if known and self._origins else None
+        origins = Origins.join(self._origins) if self._known else None
         batch = Batch(self._records, receipt, origins, self._born)
         self.each[0].records_out += len(batch.records)
         self._clear()
         await self.emit(batch)
+        if self._fewer is not None:
+            fewer, self._fewer = self._fewer, None
+            await self.forward(fewer)
         if self._mark is not None:
             mark, self._mark = self._mark, None
             await self.forward(mark)

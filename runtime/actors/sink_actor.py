@@ -69,6 +69,7 @@ class SinkActor(Actor):
                 around.clock,
                 timeout=node.options.timeout,
                 patience=around.checkpoints.patience,
+                check=around.checkpoints.check,
                 wake=self._wake_up,
             )
         if self._sink.repeatable:

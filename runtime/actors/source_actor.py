@@ -16,7 +16,7 @@ from ..identities import IDS, Identities
 from ..nodes import Node, overrides
 from ..origins import Origin, Origins
 from ..receipt import Receipt
-from ..signals import Barrier, Watermark
+from ..signals import Barrier, LanesLeft, Watermark
 from .acks import Acks
 from .actor import TURN_RECORDS, Actor, Surroundings
 from .injection import Injection
@@ -64,6 +64,8 @@ class SourceActor(Actor):
         self._next_read = 0.0
         self._cut: deque[Batch] = deque()
         self._notes: dict[str, bytes] = {}
+        self._lanes: tuple[str, ...] | None = None
+        self._goes_on = False
         self._seeks = bool(overrides(self.source, Source, "seek"))
         self._barriers = Injection(self.forward, self._barrier_broke)
         self._stopped = False
@@ -156,6 +158,7 @@ class SourceActor(Actor):
         marks = keeper.restored.bookmarks(self.name) if keeper is not None else None
         if keeper is not None and self._identities is not None:
             self._identities.restore(keeper.restored.memory(self.name).get(IDS, ()))
+        self._goes_on = bool(marks)
         if marks and self._seeks:
             await self.source.seek(marks)
             for lane, mark in marks.items():
@@ -294,6 +297,8 @@ class SourceActor(Actor):
             if len(positions) != len(records):
                 raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
             count = len(records) + len(rejected)
+            if result.lanes is not self._lanes or self._goes_on:
+                await self._tell_lanes(result.lanes)
             if result.note:
                 self._notes[lane] = result.note
             if not count:
@@ -302,6 +307,8 @@ class SourceActor(Actor):
             first, last = self._check(lane, positions, [one.position for one in rejected])
         else:
             lane, records = "", result if isinstance(result, list) else list(result)
+            if self._goes_on:
+                await self._tell_lanes(None)
             count = len(records)
             if not count:
                 await self.rest()
@@ -338,6 +345,12 @@ class SourceActor(Actor):
             await self._send(records, receipt, Origins.of(self.name, lane, positions), now)
         else:
             receipt.settle()
+
+    async def _tell_lanes(self, lanes: tuple[str, ...] | None) -> None:
+        """Tell which lanes are left, if that is news; after a restart the first word always is."""
+        if lanes != self._lanes or self._goes_on:
+            await self.forward(LanesLeft(self.name, lanes))
+        self._lanes, self._goes_on = lanes, False
 
     async def _send(self, records: Records, receipt: Receipt, origins: Origins, now: float) -> None:
         """Emit what was read, cut to the batch limit; one receipt stands for all of it."""

@@ -151,6 +151,10 @@ class Coordinator:
             if self._counted >= self._state.batches:
                 self._due.set()
 
+    async def check(self) -> None:
+        """Raise StateLost, in the words of the store, if another copy holds the state."""
+        await self._store.check()
+
     def hurry(self) -> None:
         """Take the next epoch now: a source has ended, or waits for what only an epoch brings."""
         self._due.set()

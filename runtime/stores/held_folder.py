@@ -23,32 +23,33 @@ class HeldFolder:
 
     def hold(self, what: str) -> None:
         """Make the folder where it is missing and take the lock; `what` is said in errors."""
-        for folder in (self.path.parent, self.path):
-            if not folder.is_dir():
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                sync_folder(folder.parent)
         while True:
-            self._file = os.open(
-                self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode=0o600
-            )
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
-                self.let_go()
-                raise StateLost(
-                    f"another copy of {what} runs on this machine, {_told(holder)}, and holds "
-                    f"{str(self.path)!r}: stop it first, or give this job a store of its own"
-                ) from None
-            except BaseException:
-                self.let_go()
-                raise
-            # Between open and lock the folder may have been deleted, and made again by another.
+            self._lock(what)
+            # Between the open and the lock it may have been deleted, and made again by another.
             if self.is_held():
                 break
             self.let_go()
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, b"%d\n" % os.getpid(), 0)
+
+    def _lock(self, what: str) -> None:
+        for folder in (self.path.parent, self.path):
+            if not folder.is_dir():
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                sync_folder(folder.parent)
+        self._file = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode=0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            self.let_go()
+            raise StateLost(
+                f"another copy of {what} runs on this machine, {_told(holder)}, and holds "
+                f"{str(self.path)!r}: stop it first, or give this job a store of its own"
+            ) from None
+        except BaseException:
+            self.let_go()
+            raise
 
     def is_held(self) -> bool:
         """Whether the lock is held, and is still the one that others would find."""

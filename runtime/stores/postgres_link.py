@@ -138,7 +138,9 @@ class PostgresLink:
         """Let the connection go; a later use makes another."""
         connection, self._connection = self._connection, None
         if connection is not None and not connection.is_closed():
-            # Whatever it says: from here on nobody needs it.
-            with suppress(Exception):
-                await connection.close(timeout=_CLOSE)
-            connection.terminate()
+            try:
+                # Whatever it says: from here on nobody needs it.
+                with suppress(Exception):
+                    await connection.close(timeout=_CLOSE)
+            finally:
+                connection.terminate()

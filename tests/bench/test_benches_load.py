@@ -101,6 +101,40 @@ def test_scoring_compares_with_a_loop(tmp_path: Path) -> None:
     assert any("share of the bare loop, at least 0.85" in text for text in texts(result))
 
 
+def test_checkpoints_tells_what_an_epoch_costs(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "checkpoints.py", "--keys=500", "--more-keys=2000", "--seconds=1.5", "--warm=0.5",
+        "--interval=0.2", "--rounds=1", "--pausing=1", "--peers=none", "--postgres=none",
+        f"--folder={tmp_path}",
+    )  # fmt: skip
+    assert names(result) == ["no store", "local store"]
+    local = result["numbers"]["cost"]["local store"][0]
+    assert local["epochs"] >= 2
+    assert result["numbers"]["cost"]["no store"][0]["epochs"] == 0
+    pauses = result["numbers"]["pauses"]["pauses"][0]
+    assert pauses["epochs"] >= 2
+    assert 0 < pauses["within"]["wall"] < 1000
+    assert "at least 0.95 of that without" in texts(result)[0]
+
+
+def test_restart_kills_and_starts_again(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "restart.py", "--keys=2000", "--rounds=1", "--run=0.5", "--postgres=none",
+        f"--folder={tmp_path}",
+    )  # fmt: skip
+    assert names(result) == ["local store"]
+    seconds = result["numbers"]["seconds"]["local store"]
+    assert 0 < seconds["first"][0] <= seconds["new"][0]
+    assert len(texts(result)) == 1
+
+
+def test_a_day_of_ticks_is_virtual(tmp_path: Path) -> None:
+    result = run(tmp_path, "virtual_day.py", "--seconds=600", "--rounds=1")
+    assert len(names(result)) == 3
+    assert all(len(times) == 1 for times in result["numbers"]["real seconds"].values())
+    assert "under 10 s" in texts(result)[0]
+
+
 @pytest.mark.parametrize(("check", "status"), [(True, 1), (False, 0)])
 def test_a_missed_figure_is_an_error_only_when_asked(
     check: bool,

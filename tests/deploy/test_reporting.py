@@ -44,6 +44,13 @@ def test_a_line_names_every_sink() -> None:
     assert plain_line(PROGRESS, 4321.4, BAD) == LINE
 
 
+def test_a_summary_tells_what_came_too_late() -> None:
+    assert "late" not in summary(PROGRESS, BAD)
+    late = [replace(PROGRESS.nodes[0], node=name, late=n) for name, n in (("t", 1234), ("w", 5))]
+    told = summary(replace(PROGRESS, nodes=(*PROGRESS.nodes, *late)), BAD)
+    assert "\n  late          t 1,234, w 5" in told
+
+
 def test_a_line_says_what_is_waited_for_on_one_line() -> None:
     nodes = (*PROGRESS.nodes, replace(PROGRESS.nodes[1], waiting="503\r\n\x1b[2Jbusy"))
     line = plain_line(replace(PROGRESS, nodes=nodes, state="draining"), 0, BAD)

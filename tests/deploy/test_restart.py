@@ -162,6 +162,7 @@ def test_what_does_not_go_together_is_refused(folder: Path) -> None:
         (["--state", "mysql://host/database"], "postgresql://"),
         (["--state", "s", "--from-epoch", "3"], "no epoch"),
         (["--state", "s", "--restart", "some"], "a number"),
+        (["--state", "s", "--restart", "--forget", "count"], "at every start"),
     ):
         found = subprocess.run(
             [*COMMAND, *options], cwd=folder, capture_output=True, text=True, check=False

@@ -542,7 +542,7 @@ def test_two_jobs_of_one_graph_share_nothing() -> None:
             return b""
 
     class Numbers(Source[int]):
-        async def open(self, context: Context, position: int | None = None) -> None:
+        async def open(self, context: Context) -> None:
             self.next = 0
 
         async def read(self, limit: int) -> list[int] | None:

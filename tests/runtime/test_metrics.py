@@ -77,6 +77,23 @@ def test_every_metric_is_there_from_the_start_and_right_at_the_end(count: int) -
     run_virtual(main)
 
 
+def test_what_came_too_late_is_counted_where_it_was_late() -> None:
+    async def main() -> None:
+        registry = CollectorRegistry()
+        graph = Graph("metered")
+        timed = graph.read("numbers", scripted(5, 9, 3, 9, 1)).event_time(
+            float, unit="s", name="time"
+        )
+        timed.to("out", CollectingSink())
+        async with graph.start(metrics=registry) as job:
+            await job.wait()
+            last = _scrape(registry)
+        assert _value(last, "thalweg_late_records_total", node="time") == 2
+        assert _value(last, "thalweg_late_records_total", node="numbers") == 0
+
+    run_virtual(main)
+
+
 class Naughty(BatchFunction[int, int]):
     """Asks for counters that nobody should ask for."""
 

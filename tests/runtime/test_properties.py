@@ -149,7 +149,7 @@ class Lanes(Source[Record]):
     def gave(self, lane: str, position: int) -> bool:
         return (self.name, lane, position) in self.given
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         self.chance = random.Random(self.seed)
         self.left = {lane: list(self.contents(lane)) for lane in self.lanes}
         self.given.clear()

@@ -11,7 +11,8 @@ from pathlib import Path
 __all__ = ["Growing", "write_orders"]
 
 ORDERS, VISITS = 2400, 1600
-USERS = 40
+USERS = 700
+"""So many that an epoch changes only some of them."""
 GROWING = 0.6
 """Seconds in which the visits come."""
 

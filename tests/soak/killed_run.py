@@ -3,88 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import select
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .inputs import Growing, write_orders
 from .points import SIDES, Point
+from .processes import PATIENCE, Processes
 from .results import committed
 
-__all__ = ["Copies", "KilledRun"]
+__all__ = ["KilledRun"]
 
-ROOT = Path(__file__).resolve().parents[2]
 GRAPH = Path(__file__).with_name("orders.py")
-PATIENCE = 40.0
 
 Start = tuple[int, dict[str, int]]
 """How long the file of the sink that commits nothing was when a copy was started, and the last
 record of each lane that had been committed by then."""
-
-
-class Copies:
-    """The process that copies of `thalweg` are forked from, one at a time.
-
-    Leaving the block kills the copy that still runs, and ends the process.
-    """
-
-    def __init__(self) -> None:
-        self._child: int | None = None
-
-    def __enter__(self) -> Copies:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.soak.copies"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
-        assert self._answer(PATIENCE) == "ready"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.send(signal.SIGKILL)
-        self._process.communicate(timeout=PATIENCE)
-
-    def start(self, asked: dict[str, Any]) -> None:
-        """Start a copy."""
-        assert self._process.stdin is not None
-        print(json.dumps(asked), file=self._process.stdin, flush=True)
-        answer = self._answer(PATIENCE)
-        assert isinstance(answer, int)
-        self._child = answer
-
-    def send(self, number: signal.Signals) -> None:
-        """Send the copy a signal, if it has not ended."""
-        if self._child is not None:
-            os.kill(self._child, number)
-
-    def status(self, seconds: float) -> int | None:
-        """The exit status of the copy; None if it has not ended within some seconds."""
-        answer = self._answer(seconds)
-        if answer is None:
-            return None
-        assert isinstance(answer, int)
-        self._child = None
-        return answer
-
-    def _answer(self, seconds: float) -> object:
-        answers = self._process.stdout
-        assert answers is not None
-        ready, _, _ = select.select([answers], [], [], seconds)
-        if not ready:
-            return None
-        line = answers.readline()
-        assert line, "the process that copies are forked from is gone"
-        answer: object = json.loads(line)
-        return answer
 
 
 @dataclass
@@ -95,7 +31,7 @@ class KilledRun:
     """
 
     folder: Path
-    copies: Copies
+    copies: Processes
     chance: random.Random
     state: str
     given: dict[str, str] = field(default_factory=dict[str, str])

@@ -7,10 +7,13 @@ import os
 import signal
 import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal
+
+from thalweg import Sink
+from thalweg.runtime.stores import Store
 
 __all__ = ["KINDS", "SIDES", "Point", "Points"]
 
@@ -25,8 +28,10 @@ _SYSTEM = (
 )  # fmt: skip
 _SERVER = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_records_to_table")
 
-KINDS = ("disk", "sqlite", "postgres")
-"""Calls of the system that change files, statements of SQLite, and statements of PostgreSQL."""
+_EPOCH = ((Store, ("save", "load")), (Sink, ("prepare", "commit", "discard")))
+
+KINDS = ("epoch", "disk", "sqlite", "postgres")
+"""Steps of an epoch, calls of the system that change files, statements of SQLite and PostgreSQL."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,12 @@ class Points:
         if postgres:
             connection = importlib.import_module("asyncpg.connection").Connection
             for name in _SERVER:
-                setattr(connection, name, self._around_server(getattr(connection, name)))
+                setattr(connection, name, self._awaited(getattr(connection, name), "postgres"))
+        for base, names in _EPOCH:
+            for kind in _below(base):
+                for name in names:
+                    if name in vars(kind):
+                        setattr(kind, name, self._awaited(getattr(kind, name), "epoch"))
 
     def reached(self, kind: str, side: Side) -> bool:
         """Whether this is the moment of death."""
@@ -115,23 +125,23 @@ class Points:
 
         return connect
 
-    def sqlite(self) -> _Statement:
+    def sqlite(self) -> _Block:
         """A block around one statement."""
-        return _Statement(self, "sqlite")
+        return _Block(self, "sqlite")
 
-    def _around_server(
-        self, original: Callable[..., Awaitable[Any]]
+    def _awaited(
+        self, original: Callable[..., Awaitable[Any]], kind: str
     ) -> Callable[..., Awaitable[Any]]:
         @wraps(original)
         async def call(*given: Any, **options: Any) -> Any:
-            with _Statement(self, "postgres"):
+            with _Block(self, kind):
                 return await original(*given, **options)
 
         return call
 
 
 @dataclass(frozen=True)
-class _Statement:
+class _Block:
     points: Points
     kind: str
 
@@ -144,3 +154,9 @@ class _Statement:
         points = self.points
         if points.reached(self.kind, "after") or points.reached(self.kind, "within"):
             die()
+
+
+def _below(base: type) -> Iterator[type]:
+    for one in base.__subclasses__():
+        yield one
+        yield from _below(one)

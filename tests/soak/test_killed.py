@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .killed_run import Copies, KilledRun
+from .killed_run import KilledRun
+from .processes import Copies, Programs
 from .results import Results, leftovers, results, rows_of, statements
 
 RUNS = int(os.environ.get("THALWEG_SOAK_RUNS", "6"))
@@ -73,7 +74,7 @@ def reference(
 
 def settings(url: str, schema: str) -> dict[str, str]:
     """The settings of the graph that are the same for all runs."""
-    return {"postgres": url, "table": f"{schema}.counts"}
+    return {"postgres": url, "table": f"{schema}.counts", "columns": "true"}
 
 
 def seen(folder: Path) -> dict[str, list[str]]:
@@ -130,19 +131,43 @@ def test_a_job_that_is_killed_ends_as_one_that_is_not(
     chance = random.Random(seed)
     # One run of four keeps its state in PostgreSQL.
     shared = chance.random() < 0.25
-    state = postgres_url if shared else str(tmp_path / "state")
-    run = KilledRun(tmp_path, copies, chance, state, settings(postgres_url, schema))
-    run.job = f"orders-{uuid.uuid4().hex[:12]}"
+    run = KilledRun(tmp_path, copies, chance, postgres_url if shared else str(tmp_path / "state"))
+    run.given = settings(postgres_url, schema)
+    run.job = schema
     try:
         run.run(chance.randint(1, 5), reference.duration, reference.points)
-        found = results(tmp_path, rows_of(postgres_url, schema))
-        for name, wanted in reference.results.items():
-            assert found[name] == wanted, name
-        check_seen(run, reference)
-        assert not leftovers(tmp_path)
+        compare(run, reference, rows_of(postgres_url, schema))
     except BaseException:
         print(run.told())
         raise
     finally:
         if shared:
             statements(postgres_url, f"DELETE FROM thalweg.jobs WHERE name = '{run.job}'")
+
+
+@pytest.mark.service
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + max(1, RUNS // 20)))
+def test_the_command_itself_is_killed_and_ends_as_one_that_is_not(
+    seed: int, reference: Reference, postgres_url: str, schema: str, tmp_path: Path
+) -> None:
+    chance = random.Random(-seed)
+    with Programs() as programs:
+        run = KilledRun(tmp_path, programs, chance, str(tmp_path / "state"))
+        run.given = settings(postgres_url, schema)
+        try:
+            # Longer, since it takes some time to start.
+            run.run(chance.randint(1, 5), reference.duration + 1.0)
+            compare(run, reference, rows_of(postgres_url, schema))
+        except BaseException:
+            print(run.told())
+            raise
+
+
+def compare(run: KilledRun, reference: Reference, rows: list[dict[str, object]]) -> None:
+    """A run has ended as the one that nobody killed, and left nothing behind."""
+    found = results(run.folder, rows)
+    for name, wanted in reference.results.items():
+        assert found[name] == wanted, name
+    check_seen(run, reference)
+    assert not leftovers(run.folder)

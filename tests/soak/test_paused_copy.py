@@ -15,10 +15,15 @@ from pathlib import Path
 import pytest
 
 from .inputs import visits
-from .killed_run import PATIENCE, Copies
+from .processes import PATIENCE, Copies
 from .results import statements
 
 LEASE = 0.6
+BUSY = """
+SELECT pid, state, wait_event_type, wait_event, (now() - xact_start)::text AS transaction,
+    (now() - query_start)::text AS statement, pg_blocking_pids(pid)::text AS behind, query
+FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid()
+"""
 RUNS = max(2, int(os.environ.get("THALWEG_SOAK_RUNS", "0")) // 10)
 FIRST = int(os.environ.get("THALWEG_SOAK_FIRST", "1"))
 
@@ -78,7 +83,10 @@ class Table:
         """Return once there are so many rows, or more; how many."""
         until = time.monotonic() + PATIENCE
         while (there := len(self.rows())) < count:
-            assert time.monotonic() < until, f"{there} rows, and not {count}"
+            if time.monotonic() > until:
+                (found,) = statements(self._url, BUSY)
+                told = "\n".join(str(list(row.values())) for row in found)
+                pytest.fail(f"{there} rows, and not {count}; the server is busy with\n{told}")
             time.sleep(0.02)
         return there
 
@@ -104,7 +112,7 @@ def test_a_copy_that_was_paused_beyond_its_lease_stops_and_commits_nothing_more(
     table = Table(postgres_url, schema, tmp_path)
     with Copies() as one, Copies() as two:
         table.start(one, "first")
-        table.wait_for(chance.randint(1, 300))
+        table.wait_for(chance.randint(1, 150))
         table.start(two, "second")
         assert two.status(2 * LEASE) is None, table.said("second")
         assert "goes on" not in table.said("second"), "it did not wait for the lease"

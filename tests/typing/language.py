@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypedDict, TypeGuard, assert_type
 
@@ -25,10 +26,22 @@ from thalweg import (
     Stream,
     setting,
 )
-from thalweg.operators import Prediction, score, sinks, sources
+from thalweg.operators import (
+    Prediction,
+    aggregate,
+    aggregates,
+    fold,
+    score,
+    sinks,
+    sources,
+    window,
+    windows,
+)
+from thalweg.operators.aggregates import Aggregate
+from thalweg.operators.windows import Window
 from thalweg.runtime.job import Job
 from thalweg.runtime.progress import Progress
-from thalweg.runtime.stream import Split, Written
+from thalweg.runtime.stream import Split, Through, Written
 from thalweg.testing import PAUSE, CollectingSink, ScriptedSource, scripted
 
 
@@ -147,11 +160,77 @@ def unions_and_batches(numbers: Stream[int], words: Stream[str]) -> None:
 
 
 def operators(numbers: Stream[int], words: Stream[str]) -> None:
-    assert_type(numbers.via("text", Text()), Stream[str])
-    assert_type(words.via("text", Text(), volatile=True), Stream[str])
+    assert_type(numbers.via("text", Text()), Through[int, str])
+    assert_type(words.via("text", Text(), volatile=True), Through[str, str])
+    assert_type(numbers.via("text", Text()).map(len), Stream[int])
     assert_type(words.via("lengths", Lengths()), Stream[int])
     assert_type(words.via("lengths", Lengths()).failed, Stream[DeadLetter])
     numbers.via("lengths", Lengths())  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Reading:
+    device: str
+    at: datetime
+    value: float
+
+
+class Mean(Aggregate[Reading, tuple[int, float], float]):
+    def create(self) -> tuple[int, float]:
+        return 0, 0.0
+
+    def add(self, accumulator: tuple[int, float], record: Reading) -> tuple[int, float]:
+        return accumulator[0] + 1, accumulator[1] + record.value
+
+    def result(self, accumulator: tuple[int, float]) -> float:
+        return accumulator[1] / accumulator[0]
+
+
+def times_and_keys(readings: Stream[Reading], numbers: Stream[int]) -> None:
+    timed = readings.event_time(lambda r: r.at, lateness="5min", idle_after=None)
+    assert_type(timed, Through[Reading, Reading])
+    assert_type(timed.late, Stream[Reading])
+    assert_type(timed.late.map(lambda r: r.value), Stream[float])
+    assert_type(numbers.event_time(float, unit="ms", zone="UTC").late, Stream[int])
+    assert_type(numbers.late, Stream[Any])
+    assert_type(timed.key_by(lambda r: r.device), Stream[tuple[str, Reading]])
+    assert_type(
+        numbers.key_by(lambda n: (n, n > 3), version=2), Stream[tuple[tuple[int, bool], int]]
+    )
+    numbers.event_time(lambda n: [n])  # type: ignore[arg-type,return-value]
+    numbers.event_time(float, unit="min")  # type: ignore[arg-type]
+    numbers.key_by(lambda n: n.name)  # type: ignore[attr-defined]
+
+
+def keyed_values(keyed: Stream[tuple[str, Reading]], numbers: Stream[int]) -> None:
+    total = keyed.via("total", fold(float, lambda so_far, r: so_far + r.value))
+    assert_type(total, Through[tuple[str, Reading], tuple[str, float]])
+    count = keyed.via("count", aggregate(aggregates.counting(), emit="end"))
+    assert_type(count, Through[tuple[str, Reading], tuple[str, int]])
+    assert_type(keyed.via("mean", aggregate(Mean())).map(lambda pair: pair[1]), Stream[float])
+    numbers.via("count", aggregate(aggregates.counting()))  # type: ignore[arg-type]
+
+
+def windowed_values(keyed: Stream[tuple[str, Reading]]) -> None:
+    minute = windows.tumbling("1min")
+    counts = keyed.via("counts", window(minute, aggregates.counting()))
+    assert_type(counts, Through[tuple[str, Reading], Window[str, int]])
+    assert_type(counts.late, Stream[tuple[str, Reading]])
+    assert_type(counts.map(lambda w: (w.key, w.start, w.value)), Stream[tuple[str, float, int]])
+    lists = keyed.via("lists", window(windows.session(60), aggregates.collect(), emit="update"))
+    assert_type(lists.map(lambda w: w.value), Stream[list[Reading]])
+    sums = keyed.via(
+        "sums",
+        window(minute, aggregates.fold(float, lambda so_far, r: so_far + r.value)),
+    )
+    assert_type(sums.map(lambda w: w.value), Stream[float])
+    means = keyed.via("means", window(minute, Mean(), emit=windows.every(5), clock="processing"))
+    assert_type(means.map(lambda w: w.value), Stream[float])
+    last = keyed.via(
+        "last", window(windows.count(3), aggregates.reduce(lambda earlier, later: later))
+    )
+    assert_type(last.map(lambda w: w.value.device), Stream[str])
+    keyed.via("counts", window(aggregates.counting(), minute))  # type: ignore[arg-type]
 
 
 def scores(

@@ -194,29 +194,6 @@ async def an_epoch_without_records_is_an_epoch(case: Case) -> None:
         await job.shows(case.records, "when the next epoch with records is committed")
 
 
-async def the_last_epochs_may_be_prepared_together(case: Case) -> None:
-    """At its end a sink prepares once more, also if the epoch before is not committed yet."""
-    if not _commits(case):
-        return
-    first, second, third = _cut(case, 3)
-    async with _job(case) as (job, copy):
-        await copy.take(1, first)
-        await copy.write(second)
-        before = await copy.prepare(2)
-        await copy.write(third)
-        last = await copy.prepare(3)
-        await job.shows(first, "when two epochs are prepared and not committed")
-        await copy.commit(2, before)
-        await job.shows([*first, *second], "when the first of two prepared epochs is committed")
-        later = await job.start()
-        await later.go_on(2, before)
-        await job.shows([*first, *second], "after a restart between two prepared epochs")
-        await later.write(third)
-        last = await later.prepare(3)
-        await later.commit(3, last)
-        await job.shows(case.records, "when both are committed")
-
-
 async def a_crash_between_any_two_steps_is_recovered_from(case: Case) -> None:
     """Wherever it stops, the next copy shows exactly the saved epochs, and goes on from them."""
     if not _commits(case):
@@ -361,7 +338,6 @@ COMMIT_CHECKS: tuple[Callable[[Case], Coroutine[Any, Any, None]], ...] = (
     nothing_is_seen_before_its_epoch_is_committed,
     an_epoch_is_committed_once,
     an_epoch_without_records_is_an_epoch,
-    the_last_epochs_may_be_prepared_together,
     a_crash_between_any_two_steps_is_recovered_from,
     an_earlier_epoch_is_shown_or_refused,
     an_older_copy_is_refused,

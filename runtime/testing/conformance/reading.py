@@ -61,6 +61,7 @@ class Seen:
         default_factory=dict[str, list[tuple[int, object]]]
     )
     bookmarks: dict[str, Bookmark] = field(default_factory=dict[str, Bookmark])
+    left: tuple[str, ...] | None = None
 
     def reached(self, lane: str) -> int:
         """The last position that was read of a lane, -1 for none."""
@@ -97,12 +98,13 @@ def take(case: SourceCase[R], seen: Seen, limit: int, result: object) -> bool:
     seen.reads += 1
     if isinstance(result, Watermark):
         return True
-    lane, note, rejected = "", b"", 0
+    lane, note, rejected, left = "", b"", 0, seen.left
     if isinstance(result, Read):
         given = cast("Read[object]", result)
         _check_positions(seen, given)
         records: Sequence[object] = given.records
         lane, note, rejected = given.lane, given.note, len(given.rejected)
+        left = given.lanes
         entries = [
             *zip(given.positions, records, strict=True),
             *((one.position, REJECTED) for one in given.rejected),
@@ -116,17 +118,22 @@ def take(case: SourceCase[R], seen: Seen, limit: int, result: object) -> bool:
             f"read({limit}) returned {result!r}: return a list of records, a Read, or None at the "
             "end"
         )
-    assert entries or note, (
+    assert left is None or lane in left or not entries, (
+        f"a Read of lane {lane!r} says that only {left} are left: name the lane itself, too"
+    )
+    assert entries or note or left != seen.left, (
         f"read({limit}) returned nothing: wait until there is a record, or return None"
     )
     assert len(records) <= limit, (
         f"read({limit}) returned {len(records)} records: return `limit` of them at most and keep "
         "the rest for the next read"
     )
+    seen.left = left
     seen.records.extend(records)
     seen.rejected += rejected
     seen.lanes.setdefault(lane, []).extend(entries)
-    seen.bookmarks[lane] = Bookmark(entries[-1][0] if entries else seen.reached(lane), note)
+    if entries or note:
+        seen.bookmarks[lane] = Bookmark(entries[-1][0] if entries else seen.reached(lane), note)
     assert len(seen.records) <= len(case.expected) + limit, (
         f"the source has read {len(seen.records)} records and not ended, but only "
         f"{len(case.expected)} are expected: let `read` return None at the end"

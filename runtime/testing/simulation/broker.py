@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from ...context import Context
@@ -112,7 +113,9 @@ class BrokerSource(Source[R]):
         if self._broker.lost is not None:
             self._broker.lost()
 
-    def simulated(self, broker: BrokerSource[R] | None, process: Caller, name: str) -> BrokerSource[R]:
+    def simulated(
+        self, broker: BrokerSource[R] | None, process: Caller, name: str
+    ) -> BrokerSource[R]:
         """The same source in a simulation: of its own broker, or that of an earlier start."""
         made = BrokerSource(self._queues, prefetch=self._prefetch, pace=self._pace, seed=self._seed)
         if broker is not None:
@@ -126,7 +129,9 @@ class BrokerSource(Source[R]):
         self._broker.lost = None
         self._connection = self._broker.connect()
         self._next = dict.fromkeys(self._queues, 0)
-        self._tags: dict[str, deque[tuple[int, int, int]]] = {name: deque() for name in self._queues}
+        self._tags: dict[str, deque[tuple[int, int, int]]] = {
+            name: deque() for name in self._queues
+        }
         self._acked = asyncio.Event()
         self._broker.lost = self._acked.set
 
@@ -148,8 +153,8 @@ class BrokerSource(Source[R]):
             }
             if free:
                 name = self._chance.choice(sorted(free))
-                most = min(limit, free[name])
-                given = await self._outside("deliver", lambda: broker.deliver(name, most))
+                deliver = partial(broker.deliver, name, min(limit, free[name]))
+                given = await self._outside("deliver", deliver)
                 if self._connection == broker.connection:
                     return self._taken(name, given)
             else:

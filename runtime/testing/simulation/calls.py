@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from ...errors import BusyError, UnavailableError
-
 from .world import World
 
 __all__ = ["Caller", "call", "out_of_reach"]
@@ -143,5 +142,3 @@ async def _cut_off(
         process.blame(f"the process is killed right after {what} was done")
     await process.die()
     raise AssertionError("a process that was killed went on")
-
-

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from .frozen import frozen
+from .frozen import alike, frozen
 from .targets import PlainTarget, Row
 from .world import World
 
-__all__ = ["difference", "differing", "strayed"]
+__all__ = ["difference", "differing", "miskeyed", "strayed"]
 
 _LONGEST = 300
+_MANY = 4_000_000
+"""Pairs of rows: where there are more, last digits are not what is wrong."""
 
 
 def differing(
@@ -26,11 +28,11 @@ def differing(
     for name, target in plain.targets.items():
         other = faulty.targets.get(name)
         others = other.held if other is not None else ()
-        what = difference(
-            target.held, others, ordered=name in ordered, repeated=name in repeated
-        )
+        what = difference(target.held, others, ordered=name in ordered, repeated=name in repeated)
         if what is None and isinstance(other, PlainTarget):
             what = strayed(other)
+            if what is None and name in ordered:
+                what = miskeyed(other)
         if what is not None:
             found[name] = what
     return found
@@ -40,38 +42,76 @@ def difference(
     rows: Sequence[Row], others: Sequence[Row], *, ordered: bool, repeated: bool = False
 ) -> str | None:
     """What `others` lack, have too often or have in another order than `rows`; None for nothing."""
-    wanted, there = _counted(rows), _counted(others)
-    for row in rows:
-        key = frozen(row.record)
-        if there[key] < wanted[key]:
-            count = f" ({wanted[key]} of it without faults, {there[key]} with)"
-            return f"{_shown(row)} is missing{count if there[key] else ''}"
-    for row in others:
-        key = frozen(row.record)
-        if there[key] > wanted[key]:
-            if not wanted[key]:
-                return f"{_shown(row)} is there, and is not without faults"
-            if not repeated:
-                return f"{_shown(row)} is there {there[key]} times, and {wanted[key]} without faults"
-    if ordered and not repeated:
-        return _disorder(_lanes(rows), _lanes(others))
-    return None
+    missing, extra = _unmatched(rows, others), _unmatched(others, rows)
+    missing, extra = _unlike(missing, extra), _unlike(extra, missing)
+    if missing:
+        there = sum(frozen(missing[0].record) == frozen(row.record) for row in others)
+        more = f": it is there {there} times, and once more without faults" if there else ""
+        return f"{_shown(missing[0])} is missing{more}"
+    known = {frozen(row.record) for row in rows}
+    strange = [row for row in extra if frozen(row.record) not in known]
+    if strange:
+        return f"{_shown(strange[0])} is there, and is not without faults"
+    if extra and not repeated:
+        there = sum(frozen(extra[0].record) == frozen(row.record) for row in others)
+        return f"{_shown(extra[0])} is there {there} times, which is too often"
+    return None if repeated or not ordered else _disorder(_lanes(rows), _lanes(others))
 
 
 def strayed(target: PlainTarget) -> str | None:
     """What was written after an epoch, before a crash, and has not come again after it."""
     for place, rows in target.again:
-        later = Counter(frozen(row.record) for row in target.kept[place:])
-        for row in rows:
-            key = frozen(row.record)
-            if not later[key]:
-                return f"{_shown(row)} was written before a crash, and not again after it"
-            later[key] -= 1
+        later = target.kept[place:]
+        left = _unlike(_unmatched(rows, later), _unmatched(later, rows))
+        if left:
+            return f"{_shown(left[0])} was written before a crash, and not again after it"
     return None
 
 
-def _counted(rows: Sequence[Row]) -> Counter[Hashable]:
-    return Counter(frozen(row.record) for row in rows)
+def miskeyed(target: PlainTarget) -> str | None:
+    """What has a key that another record has, too, or has another one when it comes again."""
+    records = {row.key: row for row in target.kept if row.key is not None}
+    for row in target.kept:
+        if row.key is not None and records[row.key] is not row:
+            return f"{_shown(row)} has the key {row.key!r}, as has {_shown(records[row.key])}"
+    for _, rows in target.again:
+        for row in rows:
+            if row.key is None or "@" in row.key.partition("/")[0]:
+                continue  # Its source counts anew after each start, which the key tells.
+            later = records.get(row.key)
+            if later is None or not alike(frozen(later.record), frozen(row.record)):
+                whose = "nobody" if later is None else _shown(later)
+                return f"{_shown(row)} had the key {row.key!r}, which {whose} has after a crash"
+    return None
+
+
+def _unmatched(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
+    """The rows that have no equal one in `others`, each of which stands for one."""
+    there = Counter(frozen(row.record) for row in others)
+    left: list[Row] = []
+    for row in rows:
+        key = frozen(row.record)
+        if there[key]:
+            there[key] -= 1
+        else:
+            left.append(row)
+    return left
+
+
+def _unlike(rows: Sequence[Row], others: Sequence[Row]) -> list[Row]:
+    """The rows of these few that have none in `others` that says the same but for last digits."""
+    if len(rows) * len(others) > _MANY:
+        return list(rows)
+    there = [frozen(row.record) for row in others]
+    left: list[Row] = []
+    for row in rows:
+        key = frozen(row.record)
+        place = next((n for n, other in enumerate(there) if alike(key, other)), None)
+        if place is None:
+            left.append(row)
+        else:
+            del there[place]
+    return left
 
 
 def _lanes(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -90,7 +130,7 @@ def _disorder(
         if len(there) != len(rows):
             continue  # Of some it is not told from where they come.
         for row, other in zip(rows, there, strict=True):
-            if frozen(row.record) != frozen(other.record):
+            if not alike(frozen(row.record), frozen(other.record)):
                 return f"{_shown(other)} stands where {_shown(row)} stands without faults"
     return None
 

@@ -33,7 +33,7 @@ _OFTEN = {"write": 4, "prepare": 4, "save": 4, "commit": 4, "deliver": 2, "ack":
 """How likely something goes wrong with a call of this name; the others are of opening."""
 
 _RARE, _SELDOM = ("load", "commit"), 3
-"""Calls that a run without faults makes seldom or never, as those of a restart, count as so many."""
+"""Calls that a run without faults makes seldom, as those of a restart, count as so many."""
 
 
 @dataclass(frozen=True, slots=True)

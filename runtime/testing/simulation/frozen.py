@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Hashable, Mapping, Sequence, Set
 from enum import Enum
 from typing import Any, cast
 
 from ...dead_letters import DeadLetter
 
-__all__ = ["frozen"]
+__all__ = ["alike", "frozen"]
+
+_CLOSE = 1e-5
+"""Numbers that differ by less, relatively, say the same: a model may answer another last digit when
+it is asked for more records at once."""
 
 _PLAIN = (str, bytes, int, bool, type(None), complex)
 
@@ -35,7 +40,8 @@ def frozen(value: object) -> Hashable:
         return (kind, value.name)
     if isinstance(value, Mapping):
         pairs = cast("Mapping[object, object]", value).items()
-        return (kind, frozenset((frozen(key), frozen(one)) for key, one in pairs))
+        found = [(frozen(key), frozen(one)) for key, one in pairs]
+        return (kind, *sorted(found, key=lambda pair: repr(pair[0])))
     if isinstance(value, Sequence):
         return (kind, *(frozen(one) for one in cast("Sequence[object]", value)))
     if isinstance(value, Set):
@@ -50,6 +56,25 @@ def frozen(value: object) -> Hashable:
     if as_list is not None:
         return (kind, frozen(as_list()))
     return (kind, value if isinstance(value, Hashable) else repr(value))
+
+
+def alike(one: Hashable, other: Hashable) -> bool:
+    """Whether two frozen values say the same but for the last digits of numbers.
+
+    >>> alike(frozen({"p": 0.1234567}), frozen({"p": 0.1234568}))
+    True
+    """
+    if one == other:
+        return True
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_CLOSE)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        values, others = cast("Values", one), cast("Values", other)
+        return len(values) == len(others) and all(map(alike, values, others))
+    return False
+
+
+Values = tuple[Hashable, ...]
 
 
 def _fields(value: Any) -> dict[str, object]:

@@ -168,13 +168,11 @@ class Process:
     def _attend(self, actor: Actor) -> None:
         """Note at which rows of a target each epoch stands, and where rows come from."""
         node = actor.nodes[-1]
-        if isinstance(node.work, Operator):
-            self._watch_clock(node.name, cast("Operator[object, object]", node.work))
-        if node.kind != "sink":
-            return
-        target = self.world.targets.get(node.name)
-        if isinstance(node.work, SimulatedSink):
-            node.work.whence = actor
+        work, target = node.work, self.world.targets.get(node.name)
+        if isinstance(work, Operator):
+            self._watch_clock(node.name, cast("Operator[object, object]", work))
+        if isinstance(work, SimulatedSink):
+            work.whence = actor
         if isinstance(target, PlainTarget):
             _mark_epochs(actor, target)
 

@@ -9,19 +9,20 @@ from typing import cast
 
 from ...contracts import Sink, Source
 from ...graph import Graph
+from ...memory import remembers
 from ...nodes import Node, is_count, nearest
 from ...plan import Plan
-from ...roles import sink_role, source_role
+from ...roles import SinkRole, sink_role, source_role
 from .broker import BrokerSource, broker
+from .compared import differing
 from .loop import OutOfReach
-from .order import in_order
+from .paths import below, in_order, mixing, sinks_of
 from .process import Process
 from .sinks import (
     CommittingSink,
     FunctionSink,
     KeyedSink,
     PlainSink,
-    SimulatedSink,
     sink_like,
 )
 from .sources import Extent, Sample, paced
@@ -29,7 +30,11 @@ from .world import World
 
 __all__ = ["Runs"]
 
-_SINKS = {"commits": CommittingSink, "keyed": KeyedSink, "repeats": PlainSink}
+_SINKS: dict[SinkRole, type[CommittingSink | PlainSink]] = {
+    "commits": CommittingSink,
+    "keyed": KeyedSink,
+    "repeats": PlainSink,
+}
 _MOST_STARTS = 100
 _BATCH_SIZES = (1, 2, 7, 64, 1024)
 _CHANNELS = ((1, 64), (2, 64), (64, 8192))
@@ -52,14 +57,11 @@ class Runs:
         self._samples = samples
         self._extents: dict[str, Extent] = {}
         self._plan = plan = Plan.of(make_graph())
-        self.ordered = in_order(plan)
-        """The sinks in which the order of each lane is determined."""
+        self._ordered = in_order(plan)
         twice = [node.name for node in plan.graph.nodes if _delivers_twice(node)]
-        self.repeated = frozenset(self.below(twice))
-        """The sinks of which a source may deliver a record twice, and names no identity."""
-        memories = [node.name for node in plan.graph.nodes if remembers(node.work)]
-        self.miscounted = frozenset(self.below(self.below(twice, memories)))
-        """Those of them for which an operator remembers what came twice."""
+        self._repeated = frozenset(self._sinks_below(twice))
+        memories = [n.name for n in below(plan, twice) if remembers(n.work)]
+        self._miscounted = self._sinks_below(memories)
         sources = [node.name for node in plan.graph.nodes if isinstance(node.work, Source)]
         for name in samples:
             if name not in sources:
@@ -81,25 +83,34 @@ class Runs:
             extent.found = True
         return world
 
-    def below(self, nodes: Collection[str]) -> list[str]:
+    def differing(self, calm: World, other: World) -> dict[str, str]:
+        """The sinks that do not hold the same in both worlds, with the first difference."""
+        return differing(calm, other, ordered=self._ordered, repeated=self._repeated)
+
+    def not_compared(self, calm: World, faulty: World) -> dict[str, str]:
+        """The sinks that hold what cannot be compared, with the reason."""
+        lanes = {name: len(extent.ends) for name, extent in self._extents.items()}
+        lanes |= {name: len(source.acked) for name, source in calm.brokers.items()}
+        by_the_clock = calm.by_the_clock | faulty.by_the_clock
+        reasons = {
+            "a record may be delivered twice (name its identity), and one above it remembers":
+                self._miscounted,
+            "windows of several lanes: what is late depends on how they are mixed":
+                self._sinks_below(mixing(self._plan, lanes)),
+            "what an operator above it emits by the clock is left out":
+                self._sinks_below(by_the_clock),
+        }  # fmt: skip
+        return {name: reason for reason, names in reasons.items() for name in names}
+
+    def _sinks_below(self, nodes: Collection[str]) -> list[str]:
         """The sinks that what these nodes emit may come to."""
-        plan = self._plan
-        names = {actor.name: actor for actor in plan.actors}
-        reached = {actor.name for actor in plan.actors if {n.name for n in actor.nodes} & {*nodes}}
-        for actor in plan.actors:
-            inside = {node.name for node in actor.nodes}
-            if actor.name in reached:
-                for port, readers in plan.readers.items():
-                    if port.node in inside:
-                        reached.update(readers)
-        last = [names[name].nodes[-1] for name in names if name in reached]
-        return [node.name for node in last if isinstance(node.work, Sink)]
+        return sinks_of(below(self._plan, nodes))
 
     def _start(self, world: World, processes: list[Process]) -> bool:
         """Start once; whether another start must follow."""
         process = Process(world)
         processes.append(process)
-        ending = process.run(self._cast(process), exact=True)
+        ending = process.run(self._staged(process), exact=True)
         if ending == "ended":
             return False
         error = process.error
@@ -113,37 +124,39 @@ class Runs:
             return False
         return True
 
-    def _cast(self, process: Process) -> Graph:
+    def _staged(self, process: Process) -> Graph:
         """The graph anew, with simulated sinks, and sources that are read in pieces."""
         graph, chance = self._make_graph(), process.world.chance
         work: dict[str, object] = {}
         for node in graph.nodes:
             if isinstance(node.work, Source):
-                work[node.name] = self._source(node, node.work, process)
+                source = cast("Source[object]", node.work)
+                work[node.name] = self._source(node, source, process)
             elif isinstance(node.work, Sink):
-                kind: type[SimulatedSink] = _SINKS[sink_role(node.work)]
-                if node.work.function is not None and chance.random() < 0.3:
+                sink = cast("Sink[object]", node.work)
+                kind = _SINKS[sink_role(sink)]
+                if sink.function is not None and chance.random() < 0.3:
                     kind = FunctionSink
                 work[node.name] = sink_like(
-                    node.work,
+                    sink,
                     kind,
                     process,
                     node.name,
                     gentle=node.options.on_failure == "isolate",
                     quick=chance.random() < 0.5,
                 )
-        cast = graph.with_work(work)
-        cast.max_batch_size = min(cast.max_batch_size, chance.choice(_BATCH_SIZES))
-        cast.channel_batches, cast.channel_records = chance.choice(_CHANNELS)
-        cast.fuse = chance.random() < 0.7
-        return cast
+        staged = graph.with_work(work)
+        staged.max_batch_size = min(staged.max_batch_size, chance.choice(_BATCH_SIZES))
+        staged.channel_batches, staged.channel_records = chance.choice(_CHANNELS)
+        staged.fuse = chance.random() < 0.7
+        return staged
 
     def _source(self, node: Node, source: Source[object], process: Process) -> Source[object]:
         if node.name in self._samples:
             sample = self._samples[node.name]
             source = broker(sample) if source.redelivers else Sample(sample)
         if isinstance(source, BrokerSource):
-            return self._broker(node.name, cast("BrokerSource[object]", source), process)
+            return self._broker(node.name, source, process)
         if source_role(source) != "seeks":
             raise OutOfReach(
                 f"the source {node.name!r} ({type(source).__name__}) cannot be read again, so a "
@@ -154,10 +167,15 @@ class Runs:
         chance = random.Random(world.chance.getrandbits(32))
         return paced(source, extent, chance, partial(world.may_ack, node.name))
 
-    def _broker(
-        self, name: str, source: BrokerSource[object], process: Process
-    ) -> Source[object]:
+    def _broker(self, name: str, source: BrokerSource[object], process: Process) -> Source[object]:
         brokers = process.world.brokers
         made = brokers[name] = source.simulated(brokers.get(name), process, name)
         process.on_lost_connection.append(made.lose_connection)
         return made
+
+
+def _delivers_twice(node: Node) -> bool:
+    source = node.work
+    if not isinstance(source, Source) or node.options.identity is not None:
+        return False
+    return cast("Source[object]", source).redelivers

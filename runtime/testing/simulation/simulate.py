@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ...graph import Graph
-from .compared import differing
 from .faults import FAULTS, checked_kinds, planned
 from .report import Report
 from .runs import Runs
@@ -60,14 +59,11 @@ def simulate(
     runs = Runs(make_graph, records, dict(samples or {}))
     calm = runs.until_ended(World(seed))
     faulty = runs.until_ended(World(seed, planned(seed, calm.census, kinds)))
-    differences = differing(calm, faulty, runs.ordered)
-    not_compared = {
-        name: "what an operator above it emits by the clock is left out"
-        for name in runs.below(calm.by_the_clock | faulty.by_the_clock)
-    }
+    differences = runs.differing(calm, faulty)
+    not_compared = runs.not_compared(calm, faulty)
     for other in range(_OTHER_SCHEDULES if differences.keys() - not_compared.keys() else 0):
         again = runs.until_ended(World(-1 - seed * _OTHER_SCHEDULES - other))
-        for name in differing(calm, again, runs.ordered):
+        for name in runs.differing(calm, again):
             not_compared.setdefault(name, "it is not the same in each run without faults")
     differences = {name: what for name, what in differences.items() if name not in not_compared}
     wrong = [*calm.wrong, *faulty.wrong]
@@ -83,4 +79,3 @@ def simulate(
         records=sum(len(target.held) for target in calm.targets.values()),
         seconds=round(faulty.now, 6),
     )
-

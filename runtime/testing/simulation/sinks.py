@@ -192,7 +192,7 @@ class CommittingSink(SimulatedSink):
 
 def sink_like(
     work: Sink[object],
-    kind: type[SimulatedSink],
+    kind: type[CommittingSink | PlainSink],
     process: Caller,
     name: str,
     *,

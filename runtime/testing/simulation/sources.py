@@ -132,18 +132,17 @@ def _cut(
     positions = [at for at in result.positions if end is None or at <= end]
     rejected = [one for one in result.rejected if end is None or one.position <= end]
     if not positions and not rejected:
-        if result.note and not result.positions and not result.rejected:
+        if not result.positions and not result.rejected:
             return result
         reached[lane] = max(reached.get(lane, -1), *result.positions, -1)
         return None
     last = max(positions[-1:] + [one.position for one in rejected[-1:]])
     _note(reached, extent, lane, last, len(positions) + len(rejected))
-    return Read(result.records[: len(positions)], positions, lane, rejected, result.note)
+    cut = result.records[: len(positions)]
+    return Read(cut, positions, lane, rejected, result.note, result.lanes)
 
 
-def _note(
-    reached: dict[str, int], extent: Extent, lane: str, last: int, count: int
-) -> None:
+def _note(reached: dict[str, int], extent: Extent, lane: str, last: int, count: int) -> None:
     reached[lane] = last
     if not extent.found:
         extent.read += count

@@ -121,14 +121,16 @@ class World:
 
     def may_ack(self, source: str, lane: str, position: int) -> None:
         """Complain of an ack that comes before its epoch is stored and committed."""
-        for epoch, head in self._heads.items():
-            mark = head.bookmarks.get(source, {}).get(lane)
-            if mark is not None and mark.last >= position:
-                break
-        else:
+        holding = [
+            epoch
+            for epoch, head in self._heads.items()
+            if (mark := head.bookmarks.get(source, {}).get(lane)) and mark.last >= position
+        ]
+        if not holding:
             self.complain(f"{source}: {lane!r} was acked up to {position} before its epoch")
             return
-        for name in head.prepared:
+        epoch = holding[0]
+        for name in self._heads[epoch].prepared:
             target = self.targets.get(name)
             if isinstance(target, CommittedTarget) and target.last < epoch:
                 self.complain(

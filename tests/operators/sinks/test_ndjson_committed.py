@@ -262,6 +262,45 @@ async def test_a_copy_that_was_replaced_neither_shows_nor_removes_anything(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("files", FORMS)
+async def test_a_copy_whose_hidden_file_was_swept_prepares_nothing(
+    files: Form, tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    sink = await begin(path, files)
+    await sink.write(["first"])
+    (name,) = hidden(path)
+    ((path if files == "epoch" else tmp_path) / name).unlink()
+    with pytest.raises(WriteFailed, match="No such file"):
+        await sink.prepare(1)
+    await sink.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("files", FORMS)
+async def test_a_hidden_file_that_a_power_cut_brought_back_goes(
+    files: Form, tmp_path: Path
+) -> None:
+    path = tmp_path / "out"
+    folder = path if files == "epoch" else tmp_path
+    sink = await begin(path, files)
+    await sink.write(["first"])
+    prepared = await sink.prepare(1)
+    (name,) = hidden(path)
+    back = (folder / name).read_bytes()
+    await sink.commit(1, prepared)
+    prepared = await take(sink, 2, "second")
+    await sink.close()
+    (folder / name).write_bytes(back)
+    sink = await start(path, files, fence=HeldFence(token=2))
+    await sink.discard(2)
+    await sink.commit(2, prepared)
+    await sink.close()
+    assert hidden(path) == []
+    assert lines(path) == ["first", "second"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("files", FORMS)
 async def test_two_copies_do_not_write_one_output(files: Form, tmp_path: Path) -> None:
     path = tmp_path / "out"
     first = await begin(path, files)

@@ -13,10 +13,10 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pyarrow
-import pyarrow.parquet
+import pyarrow.parquet as parquet_files
 import pytest
 
 from thalweg.operators import sinks
@@ -37,7 +37,7 @@ Check = Callable[[SinkCase[Any]], Awaitable[None]]
 
 KILLED = Path(__file__).with_name("killed.py")
 pa: Any = pyarrow
-pq: Any = cast("Any", pyarrow).parquet
+pq: Any = parquet_files
 
 
 def files(folder: Path) -> list[Path]:

@@ -79,7 +79,9 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
     await connection.execute(f"CREATE SCHEMA {schema}; SET search_path TO {schema}")
     # What belongs to an epoch is safe all the same, and the rest is quicker.
     url = f"{postgres_url}?application_name={schema}&synchronous_commit=off"
-    yield Database(url, schema, connection)
+    database = Database(url, schema, connection)
+    yield database
+    await database.cut_all_others()
     await connection.execute(f"DROP SCHEMA {schema} CASCADE")
     await connection.close()
 
@@ -237,8 +239,12 @@ async def proxied(database: Database) -> AsyncGenerator[tuple[Proxy, str]]:
     user, _, _ = parts.netloc.rpartition("@")
     netloc = f"{user}@127.0.0.1:{port}"
     url = parts._replace(netloc=netloc, query=f"{parts.query}&sslmode=disable").geturl()
-    yield proxy, url
-    server.close()
+    try:
+        yield proxy, url
+    finally:
+        server.close()
+        if proxy.stalled is not None:
+            proxy.stalled.transport.abort()
 
 
 @pytest.mark.service
@@ -269,6 +275,25 @@ async def test_a_batch_whose_connection_was_lost_counts_once(
         assert proxy.cuts == 1 + store
         await sink.close()
     assert await database.run("SELECT n FROM t ORDER BY n") == [0, 1, 3, 4]
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("store", [False, True])
+async def test_a_table_whose_making_was_lost_is_made_by_the_next_write(
+    store: bool, database: Database
+) -> None:
+    async with proxied(database) as (proxy, url):
+        sink = await start(database, store, url=url)
+        proxy.cut = "before"
+        batch = [{"n": 1}]
+        with pytest.raises(UnavailableError):
+            await sink.write(batch)
+        assert "t" not in await database.tables()
+        assert await sink.write(batch) is None
+        if store:
+            await sink.commit(1, await sink.prepare(1))
+        await sink.close()
+    assert await database.run("SELECT n FROM t") == [1]
 
 
 @pytest.mark.service
@@ -322,7 +347,6 @@ async def test_a_write_that_still_runs_in_a_lost_connection_is_waited_for(
                 break
             except UnavailableError:
                 await asyncio.sleep(0.01)
-        proxy.stalled.transport.abort()
         if store:
             await sink.commit(1, await sink.prepare(1))
         await sink.close()
@@ -490,7 +514,7 @@ async def test_a_dead_letter_is_always_a_row(record: object, database: Database)
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("count", [1, 2, 7, 64])
+@pytest.mark.parametrize("count", [1, 7, 64])
 @pytest.mark.parametrize("key", [None, ["n"]], ids=["added", "by key"])
 @pytest.mark.parametrize("store", [False, True])
 async def test_what_a_constraint_refuses_is_rejected_alone(
@@ -821,6 +845,22 @@ async def test_what_a_crash_left_goes_and_what_others_stage_stays(database: Data
 
 
 @pytest.mark.service
+async def test_what_a_job_left_before_its_first_epoch_goes_when_it_begins_anew(
+    database: Database,
+) -> None:
+    fence = HeldFence()
+    left = await begin(database, fence)
+    await write(left, {"n": 1})
+    assert len(await database.staged()) == 1
+    later = await begin(database, fence.taken_over())
+    assert await database.staged() == []
+    await take(later, 1, {"n": 1})
+    assert await database.run("SELECT n FROM t") == [1]
+    await later.close()
+    await left.close()
+
+
+@pytest.mark.service
 async def test_a_copy_that_stands_still_in_a_write_holds_up_nobody(database: Database) -> None:
     fence = HeldFence()
     left = await begin(database, fence)
@@ -832,8 +872,9 @@ async def test_a_copy_that_stands_still_in_a_write_holds_up_nobody(database: Dat
         # As if it had not come to the end of its next write.
         await database.run(f"INSERT INTO {table} VALUES (99, 0, 99)")
         later = await opened(sinks.postgresql(database.url, database.table), fence.taken_over())
-        await later.discard(2)
-        await later.commit(2, prepared)
+        async with asyncio.timeout(20):
+            await later.discard(2)
+            await later.commit(2, prepared)
         await take(later, 3, {"n": 3})
         await later.close()
     assert await database.run("SELECT n FROM t") == [1, 2, 3]

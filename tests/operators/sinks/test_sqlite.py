@@ -677,6 +677,40 @@ async def test_a_file_that_keeps_its_journal_is_written_in_its_own_way(tmp_path:
     assert query(path, "SELECT n FROM t") == [1, 2]
 
 
+async def test_what_a_job_left_before_its_first_epoch_goes_when_it_begins_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "out.db"
+    fence = HeldFence()
+    left = await begin(path, fence)
+    await write(left, {"n": 1})
+    assert len(staged(path)) == 1
+    later = await begin(path, fence.taken_over())
+    assert staged(path) == []
+    await take(later, 1, {"n": 1})
+    assert query(path, "SELECT n FROM t") == [1]
+    await later.close()
+    await left.close()
+
+
+@pytest.mark.parametrize("store", [False, True])
+async def test_a_table_that_could_not_be_made_is_made_by_the_next_write(
+    store: bool, small_disk: Path
+) -> None:
+    path, filler = small_disk / "out.db", small_disk / "filler"
+    sink = await begin(path) if store else await opened(sinks.sqlite(path, "t"))
+    filler.write_bytes(b"x" * 600_000)
+    with pytest.raises(UnavailableError, match="disk is full"):
+        await sink.write([{"n": 1, "s": "y" * 500_000}])
+    assert "t" not in tables(path)
+    filler.unlink()
+    assert await write(sink, {"n": 2}) == {}
+    if store:
+        await sink.commit(1, await sink.prepare(1))
+    await sink.close()
+    assert query(path, "SELECT n FROM t") == [2]
+
+
 async def test_two_sinks_of_a_job_may_write_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "out.db"
     several = [sinks.sqlite(path, name) for name in ("a", "b", "c")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -76,6 +77,24 @@ async def test_it_goes_on_after_a_position(context: Context) -> None:
     await source.open(context)
     await source.seek({"": Bookmark(6)})
     assert await source.read(10) == [7, 8, 9]
+
+
+async def test_passing_over_many_records_lets_others_run(context: Context) -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    source = sources.records(lambda: iter(range(100_002)))
+    await source.open(context)
+    await source.seek({"": Bookmark(99_999)})
+    beside = asyncio.create_task(others())
+    assert await source.read(10) == [100_000, 100_001]
+    beside.cancel()
+    assert turns >= 9
 
 
 async def test_what_cannot_be_iterated_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from thalweg.operators.windows import Window
 from thalweg.runtime.contracts import Watermark
@@ -59,8 +59,8 @@ class Model:
                 self.close(self.reached)
             else:
                 assert isinstance(value, At)
-                (key, record), at = value.record, value.at
-                self.add(key, record, at)
+                timed = cast("At[Pair]", value)
+                self.add(*timed.record, timed.at)
         if end:
             self.close(math.inf)
         return self

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from thalweg import Operator
 from thalweg.operators import aggregates, window, windows
+from thalweg.operators.aggregates import Aggregate
 from thalweg.operators.windows import Windower
 from thalweg.runtime.contracts import Watermark
 from thalweg.testing import OPERATOR_CHECKS, At, OperatorCase, feed, run_virtual
 
 from .model import Model, hopping, tumbling
+
+COLLECT: Aggregate[Any, Any, Any] = aggregates.collect()
+a_window: Callable[..., Operator[Any, Any]] = window
 
 KINDS: dict[str, tuple[Windower, Model]] = {
     "tumbling": (windows.tumbling(10), Model(tumbling(10))),
@@ -51,8 +57,8 @@ def test_windows_make_what_the_model_makes(
     kind: str, emit: str, values: Sequence[object], end: bool
 ) -> None:
     model = _model(kind, update=emit == "update").feed(values, end=end)
-    operator = window(
-        KINDS[kind][0], aggregates.collect(), emit="update" if model.update else "close"
+    operator: Operator[Any, Any] = a_window(
+        KINDS[kind][0], COLLECT, emit="update" if model.update else "close"
     )
     fed = run_virtual(lambda: feed(operator, values, end=end))
     assert fed.records == model.out
@@ -64,11 +70,11 @@ def test_windows_make_what_the_model_makes(
 @settings(max_examples=100, deadline=None)
 @given(values=streams())
 def test_each_record_is_counted_or_late_and_never_both(kind: str, values: list[object]) -> None:
-    operator = window(KINDS[kind][0], aggregates.collect())
+    operator: Operator[Any, Any] = a_window(KINDS[kind][0], COLLECT)
     fed = run_virtual(lambda: feed(operator, values))
-    records = [value.record for value in values if isinstance(value, At)]
+    records = [cast("At[tuple[str, int]]", v).record for v in values if isinstance(v, At)]
     counted = {(one.key, record) for one in fed.records for record in one.value}
-    late = set(map(tuple, fed.late))  # type: ignore[arg-type]  # pyright: ignore
+    late = set(cast("list[tuple[str, int]]", fed.late))
     assert counted | late == set(records)
     assert counted & late == set()
     # Where windows do not overlap, once is once.
@@ -89,10 +95,12 @@ def test_the_order_does_not_depend_on_how_often_watermarks_come(
         if isinstance(value, Watermark):
             reached = max(reached, value.at)
             sound.append(Watermark(reached))
-        elif isinstance(value, At) and value.at >= reached:
+        elif cast("At[object]", value).at >= reached:
             sound.append(value)
-    fewer = [value for index, value in enumerate(sound) if isinstance(value, At) or index in keep]
-    operator = window(KINDS[kind][0], aggregates.collect())
+    fewer: list[object] = [
+        value for index, value in enumerate(sound) if isinstance(value, At) or index in keep
+    ]
+    operator: Operator[Any, Any] = a_window(KINDS[kind][0], COLLECT)
     often = run_virtual(lambda: feed(operator, sound))
     seldom = run_virtual(lambda: feed(operator, fewer))
     assert often.records == seldom.records
@@ -105,20 +113,22 @@ def test_the_order_does_not_depend_on_how_often_watermarks_come(
 @settings(max_examples=5, deadline=None)
 @given(values=streams())
 def test_windows_keep_to_the_rules(
-    check: object, kind: str, emit: str, values: list[object]
+    check: Callable[[OperatorCase[Any, Any]], Coroutine[Any, Any, None]],
+    kind: str,
+    emit: str,
+    values: list[object],
 ) -> None:
     model = _model(kind, update=emit == "update").feed(values)
 
-    def make() -> object:
-        return window(
-            KINDS[kind][0], aggregates.collect(), emit="update" if model.update else "close"
-        )
+    def make() -> Operator[Any, Any]:
+        return a_window(KINDS[kind][0], COLLECT, emit="update" if model.update else "close")
 
-    case = OperatorCase(
-        make=make,  # type: ignore[arg-type]  # pyright: ignore
+    bad: list[object] = [At(one, 100.0) for one in cast("list[object]", [None, ([], 1), (1,)])]
+    case: OperatorCase[Any, Any] = OperatorCase(
+        make=make,
         records=values,
         expected=model.out,
         late=model.late,
-        bad=[At(None, 100.0), At(([], 1), 100.0), At((1,), 100.0)],
+        bad=bad,
     )
-    run_virtual(lambda: check(case))  # type: ignore[operator]  # pyright: ignore
+    run_virtual(lambda: check(case))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from thalweg import Graph, JobFailed, KeyedState, Operator
 from thalweg.operators import aggregates, fold, sinks, sources, window, windows
+from thalweg.operators.aggregates import Aggregate
 from thalweg.operators.windows import Window
 from thalweg.runtime.contracts import StateMismatch, Watermark
 from thalweg.runtime.memory import Memory
@@ -30,6 +31,14 @@ from thalweg.testing import (
     scripted,
 )
 
+COLLECT: Aggregate[Any, Any, Any] = aggregates.collect()
+a_window: Callable[..., Operator[Any, Any]] = window
+a_fold: Callable[..., Operator[Any, Any]] = fold
+
+
+def _add(total: int, number: int) -> int:
+    return total + number
+
 
 def _feed(operator: Operator[Any, Any], values: Sequence[object], **options: Any) -> Fed[Any]:
     return run_virtual(lambda: feed(operator, values, **options))
@@ -45,7 +54,7 @@ _PAIRS = [("a", 1), ("b", 2), ("a", 3), ("a", 4), ("c", 5), ("b", 6), ("a", 7)]
 
 
 def test_windows_by_number_are_told_when_full_and_the_rest_at_the_end() -> None:
-    fed = _feed(window(windows.count(2), aggregates.collect()), _PAIRS)
+    fed = _feed(a_window(windows.count(2), COLLECT), _PAIRS)
     assert _short(fed.records) == [
         ("a", 0, 2, [1, 3]),
         ("b", 0, 2, [2, 6]),
@@ -55,7 +64,7 @@ def test_windows_by_number_are_told_when_full_and_the_rest_at_the_end() -> None:
 
 
 def test_windows_by_number_can_tell_each_change() -> None:
-    fed = _feed(window(windows.count(2), aggregates.counting(), emit="update"), _PAIRS[:4])
+    fed = _feed(a_window(windows.count(2), aggregates.counting(), emit="update"), _PAIRS[:4])
     assert _short(fed.records) == [
         ("a", 0, 1, 1),
         ("b", 0, 1, 1),
@@ -72,7 +81,7 @@ pairs = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=
 def test_windows_by_number_hold_each_record_once_and_in_order(
     pairs: list[tuple[str, int]], size: int
 ) -> None:
-    fed = _feed(window(windows.count(size), aggregates.collect()), pairs)
+    fed = _feed(a_window(windows.count(size), COLLECT), pairs)
     for key in "abc":
         mine = [one for one in fed.records if one.key == key]
         assert [record for one in mine for record in one.value] == [r for k, r in pairs if k == key]
@@ -90,7 +99,7 @@ def test_windows_by_number_hold_each_record_once_and_in_order(
 
 
 def test_windows_by_the_clock_close_when_their_time_has_come() -> None:
-    operator = window(windows.tumbling(10), aggregates.collect(), clock="processing")
+    operator: Operator[Any, Any] = a_window(windows.tumbling(10), COLLECT, clock="processing")
     values = [
         At(("a", 1), 3.0), At(("b", 2), 5.0), At(("a", 3), 9.0), Wake(10.0),
         At(("a", 4), 12.0), Watermark(1e9), Wake(15.0), At(("a", 5), 19.5), Wake(40.0),
@@ -104,13 +113,17 @@ def test_windows_by_the_clock_close_when_their_time_has_come() -> None:
 
 
 def test_sessions_by_the_clock_close_when_nothing_has_come() -> None:
-    operator = window(windows.session(10), aggregates.counting(), clock="processing")
+    operator: Operator[Any, Any] = a_window(
+        windows.session(10), aggregates.counting(), clock="processing"
+    )
     values = [At(("a", 1), 0.0), At(("a", 1), 9.0), Wake(12.0), At(("a", 1), 18.0), Wake(28.0)]
     assert _short(_feed(operator, values, end=False).records) == [("a", 0, 28, 3)]
 
 
 def test_a_clock_that_was_set_back_closes_nothing_twice() -> None:
-    operator = window(windows.tumbling(60), aggregates.counting(), clock="processing")
+    operator: Operator[Any, Any] = a_window(
+        windows.tumbling(60), aggregates.counting(), clock="processing"
+    )
     values = [At(("a", 1), 7190.0), Wake(7200.0), At(("a", 1), 3600.0), At(("a", 1), 3700.0),
               Wake(7259.0), At(("a", 1), 7270.0), Wake(7320.0)]  # fmt: skip
     fed = _feed(operator, values, end=False)
@@ -122,7 +135,9 @@ def test_in_a_job_the_clock_closes_windows_while_nothing_comes() -> None:
     out = CollectingSink[Window[str, int]]()
     graph = Graph("clock")
     records = graph.read("records", scripted(1, 2, PAUSE(3600), 3, PAUSE(3600)))
-    operator = window(windows.tumbling("1min"), aggregates.counting(), clock="processing")
+    operator: Operator[Any, Any] = a_window(
+        windows.tumbling("1min"), aggregates.counting(), clock="processing"
+    )
     records.key_by(lambda _: "all").via("minutes", operator, volatile=True).to("out", out)
 
     async def main() -> None:
@@ -136,11 +151,46 @@ def test_in_a_job_the_clock_closes_windows_while_nothing_comes() -> None:
     assert all(one.end - one.start == 60 for one in out.records)
 
 
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_jump_of_the_machines_clock_moves_no_window_and_makes_nothing_late(
+    jump: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = 1_700_000_000.0
+    monkeypatch.setattr("time.time", lambda: began)
+    graph, out = Graph("jump"), CollectingSink[Window[str, int]]()
+    marked, late = CollectingSink[Window[str, int]](), CollectingSink[Any]()
+    values: list[Any] = []
+    for number in range(30):
+        values += [began + 60 * number, PAUSE(60)]
+    records = graph.read("records", scripted(*values))
+    by_clock = a_window(windows.tumbling("10min"), aggregates.counting(), clock="processing")
+    records.key_by(lambda _: "all").via("clock", by_clock, volatile=True).to("out", out)
+    timed = records.event_time(lambda at: at, unit="s", max_ahead=60)
+    by_event = a_window(windows.tumbling("10min"), aggregates.counting())
+    timed.key_by(lambda _: "all").via("event", by_event, volatile=True).to("marked", marked)
+    timed.late.to("late", late)
+
+    async def main() -> None:
+        async with graph.start() as job:
+            await asyncio.sleep(601)
+            monkeypatch.setattr("time.time", lambda: began + 601 + jump)
+            await job.wait()
+
+    run_virtual(main)
+    assert sum(one.value for one in out.records) == 30
+    assert [(one.start, one.value) for one in out.records] == [
+        (one.start, one.value) for one in marked.records
+    ]
+    assert late.records == []
+
+
 # Now and then
 
 
 def test_what_has_changed_is_told_each_interval_and_what_is_over_at_its_end() -> None:
-    operator = window(windows.tumbling(10), aggregates.counting(), emit=windows.every(100))
+    operator: Operator[Any, Any] = a_window(
+        windows.tumbling(10), aggregates.counting(), emit=windows.every(100)
+    )
     values = [
         At(("a", 1), 3.0), Wake(1000.0), At(("b", 1), 4.0), At(("a", 1), 5.0), Wake(1099.0),
         At(("a", 1), 15.0), Wake(1100.0), Wake(1500.0), Watermark(10.0), At(("a", 1), 16.0),
@@ -165,7 +215,9 @@ def test_in_a_job_changes_are_told_by_the_clock_and_nothing_without_a_change() -
     records = graph.read("records", scripted(*values, PAUSE(1000)))
     timed = records.event_time(lambda n: n, unit="s", idle_after=None)
     keyed = timed.key_by(lambda n: "even" if n % 2 == 0 else "odd")
-    operator = window(windows.tumbling(1000), aggregates.counting(), emit=windows.every(5))
+    operator: Operator[Any, Any] = a_window(
+        windows.tumbling(1000), aggregates.counting(), emit=windows.every(5)
+    )
 
     def note(one: Window[str, int]) -> None:
         seen.append((asyncio.get_running_loop().time(), one.key, one.value))
@@ -191,13 +243,13 @@ def test_in_a_job_changes_are_told_by_the_clock_and_nothing_without_a_change() -
 def test_they_keep_to_the_rules(check: Callable[[Any], Any], kind: str) -> None:
     counting = aggregates.counting()
     operators: dict[str, Callable[[], Operator[Any, Any]]] = {
-        "every": lambda: window(windows.tumbling(10), counting, emit=windows.every(100)),
-        "clock": lambda: window(windows.hopping(10, 5), counting, clock="processing"),
-        "sessions": lambda: window(
+        "every": lambda: a_window(windows.tumbling(10), counting, emit=windows.every(100)),
+        "clock": lambda: a_window(windows.hopping(10, 5), counting, clock="processing"),
+        "sessions": lambda: a_window(
             windows.session(7), counting, clock="processing", emit=windows.every(4)
         ),
-        "count": lambda: window(windows.count(3), counting),
-        "count every": lambda: window(windows.count(3), counting, emit=windows.every(100)),
+        "count": lambda: a_window(windows.count(3), counting),
+        "count every": lambda: a_window(windows.count(3), counting, emit=windows.every(100)),
     }
     records: list[object] = []
     timed = not kind.startswith("count")
@@ -209,7 +261,7 @@ def test_they_keep_to_the_rules(check: Callable[[Any], Any], kind: str) -> None:
     expected = _feed(operators[kind](), records).records
     assert len(expected) > 5
     bad: list[object] = [None, ("a",), ([], 1)]
-    case = OperatorCase(
+    case: OperatorCase[Any, Any] = OperatorCase(
         make=operators[kind],
         records=records,
         expected=expected,
@@ -230,11 +282,12 @@ def test_fold_keeps_to_the_rules(check: Callable[[Any], Any], emit: Any) -> None
     for key, number in records:
         sums[key] += number
         updates.append((key, sums[key]))
-    case = OperatorCase(
-        make=lambda: fold(int, lambda total, n: total + n, emit=emit),
+    bad: list[object] = [("a", "x"), ("b", "x"), ("new", None), None, ([], 1)]
+    case: OperatorCase[Any, Any] = OperatorCase(
+        make=lambda: a_fold(int, _add, emit=emit),
         records=records,
         expected=updates if emit == "update" else list(sums.items()),
-        bad=[("a", "x"), ("new", None), None, ([], 1)],
+        bad=bad,
     )
     run_virtual(lambda: check(case))
 
@@ -246,17 +299,17 @@ def test_a_state_of_other_windows_is_refused() -> None:
 
     async def main() -> None:
         counting, tumbling = aggregates.counting(), windows.tumbling(5)
-        data = await saved(window(tumbling, counting))
+        data = await saved(a_window(tumbling, counting))
         assert data is not None
         for other, message in (
-            (window(tumbling, aggregates.collect()), "Counting of windows on a grid.*Collect of"),
-            (window(windows.session(5), counting), "now keeps Counting of sessions"),
-            (window(windows.count(5), counting), "now keeps Counting of windows by number"),
+            (a_window(tumbling, COLLECT), "Counting of windows on a grid.*Collect of"),
+            (a_window(windows.session(5), counting), "now keeps Counting of sessions"),
+            (a_window(windows.count(5), counting), "now keeps Counting of windows by number"),
         ):
             await other.open(context())
             with pytest.raises(StateMismatch, match=message):
                 other.restore(data)
-        longer = window(windows.hopping(50, 5), counting)
+        longer: Operator[Any, Any] = a_window(windows.hopping(50, 5), counting)
         await longer.open(context())
         longer.restore(data)
 
@@ -266,11 +319,12 @@ def test_a_state_of_other_windows_is_refused() -> None:
 def test_another_version_of_an_aggregate_is_refused_by_its_memory() -> None:
     def state(operator: Operator[Any, Any]) -> KeyedState[Any, Any]:
         Memory("op", operator).begin()
-        return next(v for v in vars(operator).values() if isinstance(v, KeyedState))
+        found: list[KeyedState[Any, Any]] = [
+            value for value in vars(operator).values() if isinstance(value, KeyedState)
+        ]
+        return found[0]
 
-    first, second = (
-        state(fold(int, lambda total, n: total + n, version=version)) for version in (1, 2)
-    )
+    first, second = (state(a_fold(int, _add, version=version)) for version in (1, 2))
     first["a"] = 1
     with pytest.raises(StateMismatch, match="saved with version 1 of its values and has version 2"):
         second.restore([first.snapshot()])
@@ -284,7 +338,7 @@ def test_what_an_aggregate_cannot_tell_at_the_end_fails_the_job_and_names_the_li
     graph = Graph("broken")
     timed = graph.read("numbers", sources.records([1, 2])).event_time(float, unit="s")
     keyed = timed.key_by(lambda n: n)
-    keyed.via("w", window(windows.tumbling(5), Broken()), volatile=True).to(
+    keyed.via("w", a_window(windows.tumbling(5), Broken()), volatile=True).to(
         "out", sinks.collect([])
     )
     with pytest.raises(

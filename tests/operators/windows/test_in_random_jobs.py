@@ -230,7 +230,9 @@ def test_each_record_is_counted_or_late_once_whatever_is_between(
     for record in counted:
         expected.add(_key(record), record, record[3])  # type: ignore[arg-type]  # pyright: ignore
     expected.close(float("inf"))
-    if kind == "tumbling" or not job.late.records:
+    # A lane that is read after another one may find a session closed that it would have joined.
+    alone = all(len(reader.lanes) == 1 for reader in readers)
+    if kind == "tumbling" or (alone and not job.late.records):
         assert _strands(job.out.records) == _strands(expected.out)  # type: ignore[arg-type]  # pyright: ignore
 
 

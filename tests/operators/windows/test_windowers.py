@@ -12,6 +12,13 @@ from hypothesis import strategies as st
 from thalweg.operators import aggregates, window, windows
 from thalweg.operators.windows import Hopping, Tumbling, Window
 
+a_window: Callable[..., object] = window
+
+
+def _count(so_far: int, record: object) -> int:
+    return so_far + 1
+
+
 lengths = st.one_of(st.integers(1, 1000), st.floats(0.001, 1e5))
 times = st.one_of(st.integers(-1000, 2_000_000_000), st.floats(-1e6, 2e9))
 
@@ -97,19 +104,19 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: windows.count(2.5), "a window holds 1 record or more, not 2.5"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     (lambda: windows.every(0), "the interval is more than 0 seconds"),
     (
-        lambda: window(windows.session(5), aggregates.fold(int, lambda n, _: n + 1)),
+        lambda: a_window(windows.session(5), aggregates.fold(int, _count)),
         r"sessions need an aggregate with merge: fold\(…, merge=…\)",
     ),
     (
-        lambda: window(windows.tumbling(5), aggregates.counting(), emit="always"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: a_window(windows.tumbling(5), aggregates.counting(), emit="always"),
         r"emit is 'close', 'update' or every\(seconds\), not 'always'",
     ),
     (
-        lambda: window(windows.tumbling(5), aggregates.counting(), clock="wall"),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        lambda: a_window(windows.tumbling(5), aggregates.counting(), clock="wall"),
         "clock is 'event' or 'processing', not 'wall'",
     ),
     (
-        lambda: window(windows.count(5), aggregates.counting(), clock="event"),
+        lambda: a_window(windows.count(5), aggregates.counting(), clock="event"),
         "windows of so many records go by no clock",
     ),
 ]

@@ -117,7 +117,7 @@ def test_time_is_kept_while_input_never_stops() -> None:
     """On real time: with input always there, nothing may rely on waiting for it."""
 
     class Firehose(Source[int]):
-        async def open(self, context: Context, position: int | None = None) -> None:
+        async def open(self, context: Context) -> None:
             self.until = time.monotonic() + 0.4
 
         async def read(self, limit: int) -> list[int] | None:
@@ -163,8 +163,12 @@ def test_a_watermark_waits_for_the_part_and_does_not_cut_it(max_batch_size: int)
     values = (1, 2, Watermark(2.0), 3, Watermark(3.0), 4, 5, Watermark(5.0), PAUSE(50), 6)
     sizes: list[int] = []
     regrouped = graph.read("numbers", scripted(*values)).batch(4, linger=10.0)
-    marks = regrouped.map_batch(lambda batch: [sizes.append(len(batch)), *batch][1:])
-    marks.via("marks", Marks(), volatile=True).to("out", out)
+
+    def note(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        return batch
+
+    regrouped.map_batch(note).via("marks", Marks(), volatile=True).to("out", out)
     _run(graph)
     # The last of those that came before the batch went out; a lone one goes when it has lingered.
     assert out.records == ["1", "2", "3", "4", "mark 3", "5", "mark 5", "6"]
@@ -191,7 +195,7 @@ class Limited(Source[int]):
         self.forever = forever
         self.read_at: list[float] = []
 
-    async def open(self, context: Context, position: int | None = None) -> None:
+    async def open(self, context: Context) -> None:
         self.next = 0
 
     async def read(self, limit: int) -> list[int] | None:

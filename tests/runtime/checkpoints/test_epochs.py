@@ -19,6 +19,7 @@ from thalweg import (
     State,
     StateUnavailable,
     ThalwegError,
+    UnavailableError,
 )
 from thalweg.operators import sources
 from thalweg.runtime.job import Job
@@ -311,3 +312,32 @@ def test_a_store_that_stays_away_fails_the_job_in_the_end() -> None:
     with pytest.raises(JobFailed, match="the server is gone"):
         _run(job)
     assert 15.0 < job.progress().seconds < 25.0
+
+
+def test_a_target_that_goes_away_is_waited_for() -> None:
+    class Flaky(Committing):
+        async def commit(self, epoch: int, prepared: bytes) -> None:
+            now = asyncio.get_running_loop().time()
+            if 2.0 < now < 9.0:
+                raise (UnavailableError if now < 5.0 else StateUnavailable)("it is away")
+            await super().commit(epoch, prepared)
+
+    graph, target = Graph("flaky"), Target()
+    graph.read("n", sources.records(list(range(120)), rate=10)).to("out", Flaky(target))
+    _run(graph.start(state=State(MemoryStore(), interval=1.0)))
+    assert target.shown == list(range(120))
+
+
+def test_a_target_that_has_another_copy_ends_the_job() -> None:
+    graph, target = Graph("replaced"), Target()
+    graph.read("n", sources.records(list(range(1000)), rate=10)).to("out", Committing(target))
+
+    async def main() -> None:
+        async with graph.start(state=State(MemoryStore(), interval=1.0)) as job:
+            await asyncio.sleep(3.5)
+            target.token = 99
+            await job.wait()
+
+    with pytest.raises(JobFailed, match="an older copy"):
+        run_virtual(main)
+    assert target.shown == list(range(len(target.shown)))

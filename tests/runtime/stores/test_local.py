@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import random
 import resource
@@ -119,6 +120,32 @@ def test_a_child_that_was_left_behind_is_named(tmp_path: Path) -> None:
             asyncio.run(opened())
         held.communicate(b"\n")
     asyncio.run(opened())
+
+
+def test_a_folder_that_is_deleted_while_it_is_opened_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, calls = fcntl.flock, 0
+
+    def late(file: int, operation: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 3:
+            shutil.rmtree(tmp_path / "job")
+        flock(file, operation)
+
+    monkeypatch.setattr("fcntl.flock", late)
+
+    async def main() -> None:
+        first, second = LocalStore(tmp_path), LocalStore(tmp_path)
+        await first.open("job")
+        assert calls == 3
+        with pytest.raises(StateLost, match="another copy"):
+            await second.open("job")
+        await first.save(made(1), keep=1)
+        await first.close()
+
+    asyncio.run(main())
 
 
 def test_only_the_owner_can_read_it(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
 from unittest.mock import AsyncMock
 from urllib.parse import urlsplit
 
@@ -21,9 +23,10 @@ from thalweg.runtime.errors import (
     StateLost,
     StateUnavailable,
 )
-from thalweg.runtime.stores import SavedEpoch
+from thalweg.runtime.stores import Held, SavedEpoch
 from thalweg.runtime.stores.lease import Lease
 from thalweg.runtime.stores.postgres import PostgresStore
+from thalweg.runtime.stores.postgres_link import Connection, PostgresLink
 from thalweg.runtime.stores.postgres_rows import PostgresRows
 
 from . import saving
@@ -31,6 +34,8 @@ from .conftest import InPostgres
 from .saving import is_as_made, made
 
 pytestmark = pytest.mark.service
+
+T = TypeVar("T")
 
 
 class Copy:
@@ -81,7 +86,7 @@ async def connections(place: InPostgres) -> int:
 async def cut(place: InPostgres) -> None:
     """End all connections of the stores in this schema, as a restart of the server does."""
     await place.run(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE query LIKE $1 AND pid <> pg_backend_pid()",
         f"%{place.schema}%",
     )
@@ -269,11 +274,9 @@ def test_connections_that_are_cut_are_made_again(postgres: InPostgres) -> None:
         await store.open("job")
         for epoch in range(1, 6):
             await cut(postgres)
-            with suppress(StateUnavailable):
-                await store.save(made(epoch), keep=2)
-            await store.save(made(epoch), keep=2)
-            await store.check()
-            assert is_as_made(await store.load(epoch))
+            await patiently(partial(store.save, made(epoch), keep=2))
+            await patiently(store.check)
+            assert is_as_made(await patiently(partial(store.load, epoch)))
         assert await connections(postgres) <= 2
         await store.close()
         assert await connections(postgres) == 0
@@ -282,25 +285,88 @@ def test_connections_that_are_cut_are_made_again(postgres: InPostgres) -> None:
 
 
 def test_a_save_that_is_cut_at_any_moment_is_there_in_full_or_not_at_all(
-    postgres: InPostgres,
+    postgres: InPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prune = PostgresRows.prune
+    cuts = 0
+
+    async def cut_there(self: PostgresRows, connection: Connection, keep: int) -> None:
+        nonlocal cuts
+        cuts += 1
+        if cuts % 5 == 0:
+            await cut(postgres)
+        await prune(self, connection, keep)
+
+    monkeypatch.setattr(PostgresRows, "prune", cut_there)
+
     async def main() -> None:
         store = postgres.store()
         await store.open("job")
-        cuts = 0
         for epoch in range(1, 25):
             saving = asyncio.ensure_future(store.save(made(epoch, 50_000), keep=2))
             await asyncio.sleep(epoch * 0.0005)
             await cut(postgres)
-            try:
+            with suppress(StateUnavailable):
                 await saving
-            except StateUnavailable:
-                cuts += 1
-                await store.save(made(epoch, 50_000), keep=2)
-            assert is_as_made(await store.load(epoch), 50_000)
-            assert [one.epoch for one in await store.epochs()] == [*range(1, epoch + 1)][-2:]
-        assert cuts > 0
+            await patiently(partial(store.save, made(epoch, 50_000), keep=2))
+            saved = await patiently(partial(store.load, epoch))
+            assert is_as_made(saved, 50_000)
+            epochs = [one.epoch for one in await patiently(store.epochs)]
+            assert epochs == [*range(1, epoch + 1)][-2:]
+        assert cuts > 24
         await store.close()
+
+    asyncio.run(main())
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """As the runtime does, with a connection that was cut and does not know of it yet."""
+    for _ in range(5):
+        with suppress(StateUnavailable):
+            return await call()
+    return await call()
+
+
+def test_a_lease_is_looked_at_while_the_row_is_locked(postgres: InPostgres) -> None:
+    """By a save that takes long, or by a copy that is about to take over."""
+
+    async def main() -> None:
+        store = postgres.store()
+        await store.open("job")
+        link = PostgresLink(postgres.url, patience=10)
+        async with link.use() as connection, connection.transaction(isolation="read_committed"):
+            await connection.execute(f"SELECT 1 FROM {postgres.schema}.jobs FOR UPDATE")
+            async with asyncio.timeout(5):
+                await store.check()
+        await link.close()
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_nobody_takes_over_between_the_look_at_the_token_and_the_end_of_a_save(
+    postgres: InPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        first, second = postgres.store(lease=300), postgres.store(lease=0.5)
+        opening: list[asyncio.Future[Held]] = []
+        write = PostgresRows.write
+
+        async def meanwhile(self: PostgresRows, *arguments: Any) -> None:
+            opening.append(asyncio.ensure_future(second.open("job")))
+            await asyncio.sleep(0.5)
+            assert not opening[0].done()
+            await write(self, *arguments)
+
+        await first.open("job")
+        await let_run_out(postgres)
+        monkeypatch.setattr(PostgresRows, "write", meanwhile)
+        await first.save(made(1), keep=2)
+        await first.check()
+        await first.close()
+        assert (await opening[0]).token == 2
+        assert is_as_made(await second.load(1))
+        await second.close()
 
     asyncio.run(main())
 
@@ -453,8 +519,8 @@ def test_a_copy_that_stands_still_in_a_save_does_not_hold_up_the_others(
         await first.save(made(1), keep=2)
         write = PostgresRows.write
 
-        async def still(self: PostgresRows, *arguments: object) -> None:
-            await write(self, *arguments)  # type: ignore[arg-type]  # pyright: ignore
+        async def still(self: PostgresRows, *arguments: Any) -> None:
+            await write(self, *arguments)
             await asyncio.sleep(4)
 
         monkeypatch.setattr(PostgresRows, "write", still)
@@ -484,11 +550,11 @@ def test_a_save_that_takes_longer_than_the_lease_keeps_it(
         await first.open("job")
         write = PostgresRows.write
 
-        async def slow(self: PostgresRows, connection: object, *arguments: object) -> None:
+        async def slow(self: PostgresRows, connection: Connection, *arguments: Any) -> None:
             for _ in range(6):
                 await asyncio.sleep(0.3)
-                await connection.execute("SELECT 1")  # type: ignore[attr-defined]  # pyright: ignore
-            await write(self, connection, *arguments)  # type: ignore[arg-type]  # pyright: ignore
+                await connection.execute("SELECT 1")
+            await write(self, connection, *arguments)
 
         monkeypatch.setattr(PostgresRows, "write", slow)
         opening = asyncio.ensure_future(second.open("job"))

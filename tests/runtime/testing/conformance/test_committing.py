@@ -160,13 +160,6 @@ class NeedsRecords(Sound):
         return await super().prepare(epoch) if self.buffer else b""
 
 
-class PreparesOneEpochOnly(Sound):
-    async def prepare(self, epoch: int) -> bytes:
-        assert self.fence is not None
-        self.shop.staged[self.fence.lineage], self.buffer = self.buffer, []
-        return json.dumps(self.fence.lineage).encode()
-
-
 class PreparesNothing(Sound):
     async def prepare(self, epoch: int) -> bytes:
         return b"0"
@@ -255,7 +248,6 @@ _FAULTS: list[tuple[str, Callable[[Shop], Sink[int]], str]] = [
     ("an_epoch_is_committed_once", CommitsTwice, "when an epoch was committed twice"),
     ("an_epoch_is_committed_once", RemembersInMemory, "committed again after a restart: 5 came"),
     ("an_epoch_without_records_is_an_epoch", NeedsRecords, "Expecting value"),
-    ("the_last_epochs_may_be_prepared_together", PreparesOneEpochOnly, "first of two prepared"),
     ("a_crash_between_any_two_steps_is_recovered_from", PreparesNothing, "step 4 .* epoch 1 saved"),
     ("a_crash_between_any_two_steps_is_recovered_from", KeepsWhatWasPrepared, "step 3 .* its end"),
     ("an_earlier_epoch_is_shown_or_refused", GoesBackInSilence, "went back from epoch 3"),

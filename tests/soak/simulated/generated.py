@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from thalweg import Graph, Sink, Stream
 from thalweg.operators import aggregate, aggregates, fold, sinks, windows
@@ -20,7 +21,6 @@ from .nodes import (
     Lanes,
     Once,
     Passing,
-    Plain,
     Record,
     Telling,
     checked,
@@ -62,11 +62,17 @@ class _Making:
         return f"{kind}{self.count}"
 
     def add(
-        self, stream: Stream[Record], on: _Strand, *, ordered: bool = True, timeable: bool = True
+        self,
+        stream: Stream[Record],
+        on: _Strand,
+        *,
+        ordered: bool = True,
+        timeable: bool = True,
+        single: bool = True,
     ) -> None:
         """A stream below another one, which may take from what that can."""
         self.strands.append(
-            _Strand(stream, on.ordered and ordered, on.timeable and timeable, on.single)
+            _Strand(stream, on.ordered and ordered, on.timeable and timeable, on.single and single)
         )
 
     def take(self) -> _Strand:
@@ -83,9 +89,7 @@ class _Making:
             self.broker(name, counts)
             return
         kind = self.chance.choice((Lanes, AckedLanes))
-        self.begin(
-            self.graph.read(name, kind(name, counts, self.chance.getrandbits(16))), counts
-        )
+        self.begin(self.graph.read(name, kind(name, counts, self.chance.getrandbits(16))), counts)
 
     def broker(self, name: str, counts: Sequence[int]) -> None:
         """A source that delivers again, now and then also what was published twice."""
@@ -174,16 +178,16 @@ class _Making:
         # What depends on the order of a lane may only stand where there is one.
         name = self.name("counting")
         work = Counting(name) if on.ordered else Once(name)
-        self.add(on.stream.via(name, work), on)
+        self.add(on.stream.via(name, work), on, single=False)
 
     def _telling(self, on: _Strand) -> None:
         name = self.name("telling")
         work = Telling(name) if on.ordered else Once(name)
-        self.add(on.stream.via(name, work), on)
+        self.add(on.stream.via(name, work), on, single=False)
 
     def _once(self, on: _Strand) -> None:
         name = self.name("once")
-        self.add(on.stream.via(name, Once(name)), on)
+        self.add(on.stream.via(name, Once(name)), on, single=False)
 
     def _batch(self, on: _Strand) -> None:
         linger = self.chance.choice((0.0, 0.01, None))
@@ -202,7 +206,7 @@ class _Making:
         marked: list[Stream[Record]] = []
         for strand in (on, other):
             name = self.name("side")
-            marked.append(strand.stream.map(lambda r, n=name: mapped(n, r), name=name))
+            marked.append(strand.stream.map(partial(mapped, name), name=name))
         self.strands.append(_Strand(marked[0].union(marked[1]), False, False, False))
 
     def _keyed(self, on: _Strand) -> None:

@@ -1,4 +1,4 @@
-"""What the nodes of generated graphs do: it depends on the record and the node, and on nothing else."""
+"""What the nodes of generated graphs do: it depends on the record and on the node alone."""
 
 from __future__ import annotations
 
@@ -100,7 +100,8 @@ class Counting(Operator[Record, Record]):
             yield (*record, self.node, number)
 
     def on_end(self) -> Iterable[Record]:
-        return [(*lane, -1, self.node, count) for lane, count in sorted(self.counts.items(), key=repr)]
+        counts = sorted(self.counts.items(), key=repr)
+        return [(*lane, -1, self.node, count) for lane, count in counts]
 
 
 class Telling(Operator[Record, Record]):
@@ -147,7 +148,9 @@ class Once(Operator[Record, Record]):
         yield (*key, self.node)
 
     def on_end(self) -> Iterable[Record]:
-        counts = [(*lane, -2, self.node, count) for lane, count in sorted(self.lanes.items(), key=repr)]
+        counts = [
+            (*lane, -2, self.node, count) for lane, count in sorted(self.lanes.items(), key=repr)
+        ]
         return [*counts, ("total", "", -3, self.node, self.total)]
 
     def snapshot(self) -> bytes:
@@ -197,7 +200,8 @@ class Lanes(Source[Record]):
         self.lanes = {f"lane{number}": count for number, count in enumerate(counts)}
 
     def contents(self, lane: str) -> list[tuple[int, bool]]:
-        position, found = -1, []
+        position = -1
+        found: list[tuple[int, bool]] = []
         for _ in range(self.lanes[lane]):
             position += 1 + dice(self.name, lane, position) % 3 // 2
             found.append((position, dice("reject", self.name, lane, position) % 11 != 0))

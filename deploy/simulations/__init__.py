@@ -1,0 +1,3 @@
+"""Simulations from the command line: each seed in a process of its own."""
+
+from __future__ import annotations
