@@ -173,5 +173,5 @@ class Lanes:
         if lanes:
             self._awake, self.known = lanes, True
             self._heard = dict.fromkeys(lanes, self._quiet)
-        self._to_come = {(source, lane) for source, lane in saved["to_come"]}
+        self._to_come = {(source, lane) for source, lane in saved.get("to_come", ())}
         self._told = Watermark(saved["watermark"])

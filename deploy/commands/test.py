@@ -210,7 +210,7 @@ def _faults(text: str) -> tuple[str, ...]:
     strange = [kind for kind in kinds if kind not in FAULTS]
     if strange or not kinds:
         raise argparse.ArgumentTypeError(
-            f"faults are {', '.join(FAULTS)}, not {strange[0] if strange else text!r}"
+            f"faults are {', '.join(FAULTS)}, not {(strange or [text])[0]!r}"
         )
     return tuple(kind for kind in FAULTS if kind in kinds)
 

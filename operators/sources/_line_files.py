@@ -45,6 +45,7 @@ class LineFiles(Source[R]):
         paths: Paths,
         *,
         follow: bool,
+        consecutive: bool,
         poll_interval: float,
         rotation_wait: float,
         encoding: str,
@@ -66,6 +67,9 @@ class LineFiles(Source[R]):
             )
         if not isinstance(cast(object, max_line_bytes), int) or max_line_bytes < 1:
             raise ValueError(f"max_line_bytes is 1 or more, not {max_line_bytes!r}")
+        if consecutive and follow:
+            raise ValueError("consecutive is for files that are read once, not for follow=True")
+        self._consecutive = consecutive
         self.rate = checked_rate(rate)
         self.encoding = checked_encoding(encoding)
         self._follow = follow
@@ -209,10 +213,14 @@ class LineFiles(Source[R]):
         """The lanes that are left when this one is read.
 
         Of files that are read one after the other, the first are only left out when the last
-        begins: until then nothing can be told anyhow. Files that are followed never end, and are
-        told until each has been read once, or been found to hold nothing.
+        begins: until then nothing can be told anyhow. Where they are consecutive, only the one that
+        is read is left. Files that are followed never end, and are told until each has been read
+        once, or been found to hold nothing.
         """
-        if not self._follow:
+        if self._consecutive:
+            if self._left is None or self._left != (file.path,):
+                self._left = (file.path,)
+        elif not self._follow:
             if self._left is not None and len(self._left) > 1 and file.path == self._left[-1]:
                 self._left = (file.path,)
         elif not self._unread:

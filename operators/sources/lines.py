@@ -28,6 +28,7 @@ def lines(
     paths: Paths,
     *,
     follow: bool = False,
+    consecutive: bool = False,
     poll_interval: float = 0.2,
     rotation_wait: float = 1.0,
     encoding: str = "utf-8",
@@ -51,6 +52,8 @@ def lines(
     - Ends when: all files have been read; never when it follows.
     - Order: that of each file, which is a lane of its own; one file after the other, in turn when
       it follows. Positions are offsets of lines in bytes.
+    - Lanes: the files that are left are told, so that `event_time` waits for all of them; of those
+      that are followed, until each has been read once.
     - State: for each file the offset and number of the next line, its inode and a fingerprint.
     - On error: a line that is too long, does not decode or holds a NUL is rejected with file and
       line.
@@ -58,6 +61,7 @@ def lines(
     return TextLines(
         paths,
         follow=follow,
+        consecutive=consecutive,
         poll_interval=poll_interval,
         rotation_wait=rotation_wait,
         encoding=encoding,

@@ -55,6 +55,7 @@ def ndjson_records(
     paths: Paths,
     *,
     follow: bool = False,
+    consecutive: bool = False,
     poll_interval: float = 0.2,
     rotation_wait: float = 1.0,
     encoding: str = "utf-8",
@@ -73,6 +74,8 @@ def ndjson_records(
     - `follow`: when a file has been read, wait for it to grow (False). A last line without a line
       end is then waited for, too. New files that match a pattern are read as they come, but for
       `app.log.1` beside `app.log`. Each file that is followed stays open.
+    - `consecutive`: the files are in order of time, as daily ones are by their names (False). Then
+      windows close as one file follows the other, and not when the last one begins.
     - `poll_interval`: how often, in seconds, files are looked at that have not grown (0.2).
     - `rotation_wait`: how long, in seconds, a file must have been quiet before it is left for the
       one that has taken its name (1.0). Whoever writes must have changed over by then.
@@ -98,6 +101,8 @@ def ndjson_records(
     - Ends when: all files have been read; never when it follows.
     - Order: that of each file, which is a lane of its own; one file after the other, in turn when
       it follows. Positions are offsets of lines in bytes, counted on where a file was rotated.
+    - Lanes: the files that are left are told, so that `event_time` waits for all of them; of those
+      that are followed, until each has been read once.
     - State: for each file the offset and number of the next line, its inode and a fingerprint.
     - On error: a line that is too long, does not decode, holds a NUL, is not valid JSON (NaN is
       not), is nested more than 1,024 deep or holds no object is rejected with file and line; a
@@ -106,6 +111,7 @@ def ndjson_records(
     return NdjsonRecords(
         paths,
         follow=follow,
+        consecutive=consecutive,
         poll_interval=poll_interval,
         rotation_wait=rotation_wait,
         encoding=encoding,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from thalweg import Graph, JobFailed, State
+from thalweg import Graph, JobFailed, State, StateMismatch
 from thalweg.operators import sinks
 from thalweg.testing import BrokerSource, MemoryStore, broker, run_virtual, simulate
 
@@ -138,3 +138,15 @@ def test_37_the_messages_of_a_broker_come_through_simulated_faults() -> None:
         assert {*report.differences} <= {"counts"}, report
         deliveries += sum("broker" in fault.what for fault in report.faults)
     assert deliveries > 10
+
+
+def test_37_an_identity_is_not_given_up_in_silence(tmp_path: Path) -> None:
+    source, store, out = orders(60, prefetch=5, pace=0.01), MemoryStore(), tmp_path / "out.ndjson"
+    source.__class__ = DiesAtAck
+    DiesAtAck.deaths = 1
+    with pytest.raises(JobFailed, match="just before the ack"):
+        run(taking(source, out), State(store, interval=0.05))
+    with pytest.raises(StateMismatch, match=r"'orders' remembered the ids of its records"):
+        run(taking(source, out, identity=False), State(store, interval=0.05))
+    assert run(taking(source, out), State(store, interval=0.05)) == "ended"
+    assert by_queue(lines(out)) == (list(range(0, 60, 2)), list(range(1, 60, 2)))

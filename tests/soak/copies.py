@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import traceback
+from types import ModuleType
 from typing import Any
 
 from thalweg.operators.sinks import _postgresql_link, _postgresql_staging
@@ -52,12 +53,13 @@ def copy(asked: dict[str, Any]) -> int:
 def wait_less(lease: float) -> None:
     """Hold a state, and the locks of a server, for a shorter time than is good outside of tests."""
     vars(postgres.PostgresStore)["__init__"].__kwdefaults__["lease"] = lease
-    vars(postgres)["_PATIENCE"] = SHORT
+    changed: list[tuple[ModuleType, str, object]] = [(postgres, "_PATIENCE", SHORT)]
     for module in (_postgresql_link, _postgresql_staging):
         for name in ("LIMIT", "_SAFELY"):
-            if name in vars(module):
-                text: str = vars(module)[name]
-                vars(module)[name] = text.replace("30000", f"{1000 * SHORT:.0f}")
+            text = getattr(module, name, "")
+            changed.append((module, name, text.replace("30000", f"{1000 * SHORT:.0f}")))
+    for module, name, value in changed:
+        setattr(module, name, value)
 
 
 def serve() -> None:

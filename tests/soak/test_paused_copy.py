@@ -62,7 +62,7 @@ class Table:
         copies.start(
             {
                 "argv": argv,
-                "said": str(self._folder / name),
+                "said": str(self._folder / f"{name}-said"),
                 "point": None,
                 "tally": str(self._folder / f"{name}-tally"),
                 "lease": LEASE,
@@ -71,7 +71,7 @@ class Table:
 
     def said(self, name: str) -> str:
         """What a copy has said."""
-        return (self._folder / name).read_text()
+        return (self._folder / f"{name}-said").read_text()
 
     def rows(self) -> list[tuple[str, int, int]]:
         """What is in the table, in the order in which it came there."""
@@ -86,7 +86,8 @@ class Table:
             if time.monotonic() > until:
                 (found,) = statements(self._url, BUSY)
                 told = "\n".join(str(list(row.values())) for row in found)
-                pytest.fail(f"{there} rows, and not {count}; the server is busy with\n{told}")
+                said = [one.read_text() for one in self._folder.glob("*said")]
+                pytest.fail(f"{there} rows, and not {count}: {said}; the server does\n{told}")
             time.sleep(0.02)
         return there
 

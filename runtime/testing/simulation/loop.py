@@ -89,7 +89,9 @@ class SimulatedLoop(VirtualTimeLoop):
         return self._pauses.choice(_THREAD_PAUSES)
 
     def _refuse(self, what: str) -> NoReturn:
-        error = OutOfReach(f"a simulation reaches nothing outside, and something asked for {what}")
+        task = asyncio.current_task(self)
+        who = task.get_name().rpartition("/")[2] if task is not None else "something"
+        error = OutOfReach(f"a simulation reaches nothing outside, and {who} asked for {what}")
         self.out_of_reach = self.out_of_reach or error
         # Whoever asked may take an error for bad luck and ask again: so nothing goes on.
         self.kill()

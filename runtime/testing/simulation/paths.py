@@ -11,7 +11,7 @@ from ...memory import remembers
 from ...nodes import Node, overrides
 from ...plan import Plan
 
-__all__ = ["below", "in_order", "mixing", "sinks_of"]
+__all__ = ["below", "by_clock", "in_order", "mixing", "sinks_of"]
 
 
 def in_order(plan: Plan) -> frozenset[str]:
@@ -73,6 +73,17 @@ def mixing(plan: Plan, lanes: Mapping[str, int]) -> list[str]:
             if strands > 1:
                 asking.append(node.name)
     return asking
+
+
+def by_clock(plan: Plan) -> list[str]:
+    """The operators that go by the time at which a record comes."""
+    return [
+        node.name
+        for node in plan.graph.nodes
+        if isinstance(node.work, Operator)
+        and node.work.clock == "processing"
+        and overrides(cast("object", node.work), Operator, "process_at")
+    ]
 
 
 def _leads(plan: Plan, one: str, other: str) -> bool:

@@ -54,7 +54,7 @@ class Process:
         self.alive = True
         self.error: Exception | None = None
         """Why it failed, if it did."""
-        self._excuses = ["simulat"]
+        self._excuses = ["(simulated)", "the simulated store", "killed by the simulation"]
         self.job: Job | None = None
         self.on_lost_connection: list[Callable[[], None]] = []
         if world.starts > 1:
@@ -132,6 +132,7 @@ class Process:
             with contextlib.suppress(BaseException):
                 coroutine.close()
         self._dead.clear()
+        self.loop.close()
 
     async def _live(self, graph: Graph, exact: bool) -> Ending:
         plan = Plan.of(graph)

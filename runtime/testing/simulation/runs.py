@@ -16,7 +16,7 @@ from ...roles import SinkRole, sink_role, source_role
 from .broker import BrokerSource, broker
 from .compared import differing
 from .loop import OutOfReach
-from .paths import below, in_order, mixing, sinks_of
+from .paths import below, by_clock, in_order, mixing, sinks_of
 from .process import Process
 from .sinks import (
     CommittingSink,
@@ -25,7 +25,7 @@ from .sinks import (
     PlainSink,
     sink_like,
 )
-from .sources import Extent, Sample, paced
+from .sources import Ends, Sample, ends_of, paced
 from .world import World
 
 __all__ = ["Runs"]
@@ -55,7 +55,7 @@ class Runs:
         self._make_graph = make_graph
         self._records = records
         self._samples = samples
-        self._extents: dict[str, Extent] = {}
+        self._ends: dict[str, Ends] = {}
         self._plan = plan = Plan.of(make_graph())
         self._ordered = in_order(plan)
         twice = [node.name for node in plan.graph.nodes if _delivers_twice(node)]
@@ -79,8 +79,6 @@ class Runs:
         finally:
             for process in processes:
                 process.bury()
-        for extent in self._extents.values():
-            extent.found = True
         return world
 
     def differing(self, calm: World, other: World) -> dict[str, str]:
@@ -89,15 +87,15 @@ class Runs:
 
     def not_compared(self, calm: World, faulty: World) -> dict[str, str]:
         """The sinks that hold what cannot be compared, with the reason."""
-        lanes = {name: len(extent.ends) for name, extent in self._extents.items()}
+        lanes = {name: len(ends) for name, ends in self._ends.items()}
         lanes |= {name: len(source.acked) for name, source in calm.brokers.items()}
-        by_the_clock = calm.by_the_clock | faulty.by_the_clock
+        by_the_clock = {*by_clock(self._plan), *calm.by_the_clock, *faulty.by_the_clock}
         reasons = {
             "a record may be delivered twice (name its identity), and one above it remembers":
                 self._miscounted,
             "windows of several lanes: what is late depends on how they are mixed":
                 self._sinks_below(mixing(self._plan, lanes)),
-            "what an operator above it emits by the clock is left out":
+            "it depends on the clock: what an operator above it makes of processing time":
                 self._sinks_below(by_the_clock),
         }  # fmt: skip
         return {name: reason for reason, names in reasons.items() for name in names}
@@ -154,7 +152,7 @@ class Runs:
     def _source(self, node: Node, source: Source[object], process: Process) -> Source[object]:
         if node.name in self._samples:
             sample = self._samples[node.name]
-            source = broker(sample) if source.redelivers else Sample(sample)
+            source = broker(sample[: self._records]) if source.redelivers else Sample(sample)
         if isinstance(source, BrokerSource):
             return self._broker(node.name, source, process)
         if source_role(source) != "seeks":
@@ -162,10 +160,11 @@ class Runs:
                 f"the source {node.name!r} ({type(source).__name__}) cannot be read again, so a "
                 "simulation needs some records of it: samples"
             )
-        extent = self._extents.setdefault(node.name, Extent(self._records))
+        if node.name not in self._ends:
+            self._ends[node.name] = ends_of(source, node.name, self._records)
         world = process.world
         chance = random.Random(world.chance.getrandbits(32))
-        return paced(source, extent, chance, partial(world.may_ack, node.name))
+        return paced(source, self._ends[node.name], chance, partial(world.may_ack, node.name))
 
     def _broker(self, name: str, source: BrokerSource[object], process: Process) -> Source[object]:
         brokers = process.world.brokers

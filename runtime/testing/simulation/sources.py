@@ -6,34 +6,27 @@ import asyncio
 import copy
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
 from ...bookmarks import Bookmark
+from ...context import Context
 from ...contracts import Read, Source
 from ...nodes import overrides
+from ..contexts import context
+from .loop import SimulatedLoop
 
-__all__ = ["Extent", "Sample", "paced"]
+__all__ = ["Ends", "Sample", "ends_of", "paced"]
 
 R = TypeVar("R")
 
+Ends = Mapping[str, int]
+"""The last position of each lane that a simulation reads."""
+
 _SIZES = (1, 1, 2, 5, 17, 64, 1024)
 _PAUSES = (0.0, 0.0, 0.0, 0.0, 0.002, 0.2)
+_AT_ONCE = 1024
 _SILENCE = 3600.0
 """Virtual seconds without a record after which a source counts as at its end."""
-
-
-@dataclass(slots=True)
-class Extent:
-    """How much of a source a simulation reads: `most` records, or up to these ends of its lanes.
-
-    The first run finds the ends; the others keep to them, however they mix the lanes.
-    """
-
-    most: int
-    read: int = 0
-    ends: dict[str, int] = field(default_factory=dict[str, int])
-    found: bool = False
 
 
 class _Reader(Protocol):
@@ -42,9 +35,54 @@ class _Reader(Protocol):
     async def __call__(self, source: Source[Any], limit: int, /) -> Any: ...
 
 
+def ends_of(source: Source[Any], name: str, most: int) -> Ends:
+    """Where the lanes of a source end, when `most` records are read of it.
+
+    The runs of a simulation keep to this, however they mix the lanes: so all read the same.
+    """
+
+    async def read() -> Ends:
+        opened = copy.copy(source)
+        try:
+            await opened.open(context(node=name))
+            return await _read_to_the_end(opened, most)
+        finally:
+            await opened.close()
+
+    loop = SimulatedLoop(seed=0, now=0.0, wall=lambda: 0.0, turn=lambda: None)
+    try:
+        return loop.run_until_complete(read())
+    finally:
+        loop.close()
+
+
+async def _read_to_the_end(source: Source[Any], most: int) -> Ends:
+    ends: dict[str, int] = {}
+    count = 0
+    while count < most:
+        try:
+            async with asyncio.timeout(_SILENCE):
+                result: object = await source.read(min(_AT_ONCE, most - count))
+        except TimeoutError:
+            break
+        if result is None:
+            break
+        if isinstance(result, Read):
+            given = cast("Read[object]", result)
+            places = [*given.positions, *(one.position for one in given.rejected)]
+            if places:
+                ends[given.lane] = max(places)
+            count += len(places)
+        elif isinstance(result, Sequence):
+            records = cast("Sequence[object]", result)
+            ends[""] = ends.get("", -1) + len(records)
+            count += len(records)
+    return ends
+
+
 def paced(
     source: Source[R],
-    extent: Extent,
+    ends: Ends,
     chance: random.Random,
     acked: Callable[[str, int], None],
 ) -> Source[R]:
@@ -59,28 +97,16 @@ def paced(
     reached: dict[str, int] = {}
 
     async def read_on(self: Source[R], limit: int) -> object:
-        while True:
-            if extent.found and all(
-                reached.get(lane, -1) >= end for lane, end in extent.ends.items()
-            ):
-                return None
-            if not extent.found and extent.read >= extent.most:
-                extent.found = True
-                return None
+        while any(reached.get(lane, -1) < end for lane, end in ends.items()):
             if pause := chance.choice(_PAUSES):
                 await asyncio.sleep(pause)
-            most = min(limit, chance.choice(_SIZES))
-            if not extent.found:
-                most = min(most, extent.most - extent.read)
-            result = await _or_silence(read(self, most), extent)
-            if result is None:
-                extent.found = True
-                return None
-            if not isinstance(result, Sequence | Read):
+            result = await read(self, min(limit, chance.choice(_SIZES)))
+            if result is None or not isinstance(result, Sequence | Read):
                 return result
-            cut = _cut(cast("Sequence[R] | Read[R]", result), reached, extent)
+            cut = _cut(cast("Sequence[R] | Read[R]", result), reached, ends)
             if cut is not None:
                 return cut
+        return None
 
     async def seek(self: Source[R], bookmarks: Mapping[str, Bookmark]) -> None:
         reached.update((lane, mark.last) for lane, mark in bookmarks.items())
@@ -104,49 +130,24 @@ def paced(
     return made
 
 
-async def _or_silence(reading: Any, extent: Extent) -> object:
-    """What is read; None when the first run waits for it too long: nothing will come any more."""
-    if extent.found:
-        return await reading
-    try:
-        async with asyncio.timeout(_SILENCE):
-            return await reading
-    except TimeoutError:
-        return None
-
-
 def _cut(
-    result: Sequence[R] | Read[R], reached: dict[str, int], extent: Extent
+    result: Sequence[R] | Read[R], reached: dict[str, int], ends: Ends
 ) -> Sequence[R] | Read[R] | None:
     """What of this belongs to the simulation; None when nothing does."""
     if not isinstance(result, Read):
         first = reached.get("", -1) + 1
-        count = len(result)
-        if extent.found:
-            count = min(count, extent.ends.get("", -1) + 1 - first)
-        if count > 0:
-            _note(reached, extent, "", first + count - 1, count)
+        count = min(len(result), ends.get("", -1) + 1 - first)
+        reached[""] = first + count - 1
         return result[:count] if count > 0 else None
-    lane = result.lane
-    end = extent.ends.get(lane, -1) if extent.found else None
-    positions = [at for at in result.positions if end is None or at <= end]
-    rejected = [one for one in result.rejected if end is None or one.position <= end]
-    if not positions and not rejected:
-        if not result.positions and not result.rejected:
-            return result
-        reached[lane] = max(reached.get(lane, -1), *result.positions, -1)
+    lane, end = result.lane, ends.get(result.lane, -1)
+    positions = [at for at in result.positions if at <= end]
+    rejected = [one for one in result.rejected if one.position <= end]
+    places = [*result.positions, *(one.position for one in result.rejected)]
+    reached[lane] = max(reached.get(lane, -1), *places, -1)
+    if not positions and not rejected and places:
         return None
-    last = max(positions[-1:] + [one.position for one in rejected[-1:]])
-    _note(reached, extent, lane, last, len(positions) + len(rejected))
-    cut = result.records[: len(positions)]
-    return Read(cut, positions, lane, rejected, result.note, result.lanes)
-
-
-def _note(reached: dict[str, int], extent: Extent, lane: str, last: int, count: int) -> None:
-    reached[lane] = last
-    if not extent.found:
-        extent.read += count
-        extent.ends[lane] = last
+    records = result.records[: len(positions)]
+    return Read(records, positions, lane, rejected, result.note, result.lanes)
 
 
 class Sample(Source[R]):
@@ -155,7 +156,7 @@ class Sample(Source[R]):
     def __init__(self, records: Sequence[R]) -> None:
         self._records = records
 
-    async def open(self, context: object) -> None:
+    async def open(self, context: Context) -> None:
         self._next = 0
 
     async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:

@@ -48,6 +48,8 @@ class Following:
             try:
                 async with asyncio.timeout(seconds):
                     read = await self.source.read(self.limit)
+                    if isinstance(read, Read) and not (read.note or read.positions):
+                        read = await self.source.read(self.limit)  # It told only its lanes.
             except TimeoutError:
                 return True
             if read is None:

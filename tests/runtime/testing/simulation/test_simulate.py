@@ -16,12 +16,11 @@ from thalweg import (
     Graph,
     GraphError,
     JobFailed,
-    KeyedState,
     Operator,
     Source,
 )
 from thalweg.operators import aggregates, sinks, sources, windows
-from thalweg.testing import FAULTS, OutOfReach, Report, broker, simulate
+from thalweg.testing import OutOfReach, Report, broker, simulate
 
 
 class Listed(Source[int]):
@@ -74,18 +73,6 @@ class Forgetful(Summing):
         pass
 
 
-class InPlace(Operator[int, int]):
-    """Changes a value in place, so that nobody notes the change."""
-
-    def __init__(self) -> None:
-        self.seen: KeyedState[int, list[int]] = KeyedState()
-
-    def process(self, record: int) -> Iterator[int]:
-        values = self.seen.setdefault(record % 20, [])
-        values.append(record)
-        yield len(values)
-
-
 def graph_of(
     source: Callable[[], Source[int]] = Listed,
     operator: Callable[[], Operator[int, int]] | None = None,
@@ -119,9 +106,8 @@ def test_a_graph_that_recovers_comes_through() -> None:
         graph_of(OffByOne),
         graph_of(Skipping),
         graph_of(operator=Forgetful),
-        graph_of(operator=InPlace),
     ],
-    ids=["reads once more", "skips", "forgets", "changes in place"],
+    ids=["reads once more", "skips", "forgets"],
 )
 def test_what_is_wrong_is_found_and_told(make: Callable[[], Graph]) -> None:
     found = [report for report in seeds(make) if not report.ok]
@@ -191,7 +177,7 @@ def test_a_source_that_cannot_be_read_again_needs_samples() -> None:
     report = simulate(pushed, seed=0, samples={"orders": [{"n": n} for n in range(20)]})
     assert report.ok
     assert report.records == 20
-    with pytest.raises(ValueError, match="not for 'order'.*Did you mean 'orders'"):
+    with pytest.raises(ValueError, match=r"not for 'order'.*Did you mean 'orders'"):
         simulate(pushed, seed=0, samples={"order": []})
 
 
@@ -203,7 +189,7 @@ def test_what_a_broker_delivers_twice_counts_once_where_it_has_an_identity(ident
         graph = Graph("delivered")
         named = graph.read("orders", source, identity=(lambda r: r["n"]) if identity else None)
         named.to("out", sinks.ndjson("out.ndjson"))
-        named.map(lambda r: r["n"]).via("sums", Summing()).to("sums", sinks.collect([]))
+        named.map(lambda r: r["n"]).via("sum", Summing()).to("sums", sinks.collect([]))
         return graph
 
     for report in seeds(make, 20):
@@ -230,7 +216,7 @@ def test_what_is_emitted_by_the_clock_is_not_compared() -> None:
         graph = Graph("timed")
         numbers = graph.read("numbers", Listed()).key_by(lambda n: n % 3)
         every = windows.window(windows.tumbling("1s"), aggregates.counting(), clock="processing")
-        numbers.via("counts", every).to("counts", sinks.collect([]))
+        numbers.via("windows", every).to("counts", sinks.collect([]))
         return graph
 
     for report in seeds(make, 10):
@@ -245,7 +231,7 @@ def test_windows_of_several_lanes_are_not_compared() -> None:
         other = graph.read("other", Listed()).event_time(float, unit="s", max_ahead=None)
         keyed = one.union(other).key_by(lambda n: n % 3)
         minutes = windows.window(windows.tumbling("10s"), aggregates.counting())
-        keyed.via("counts", minutes).to("counts", sinks.collect([]))
+        keyed.via("windows", minutes).to("counts", sinks.collect([]))
         return graph
 
     report = simulate(make, seed=0)
@@ -300,7 +286,7 @@ def test_a_graph_that_fails_by_itself_raises() -> None:
         numbers.map(lambda n: 1 // (n - 50)).to("out", sinks.collect([]))
         return graph
 
-    with pytest.raises(JobFailed, match="division by zero"):
+    with pytest.raises(JobFailed, match="numbers, record 50: ZeroDivisionError"):
         simulate(make, seed=0)
 
 
@@ -345,15 +331,16 @@ def test_wrong_options_are_refused() -> None:
         simulate(graph_of(), seed=0, faults="process")
     with pytest.raises(ValueError, match="records is 1 or more, not 0"):
         simulate(graph_of(), seed=0, records=0)
+
+
+def test_a_graph_that_cannot_run_is_refused() -> None:
+    def dangling() -> Graph:
+        graph = Graph("dangling")
+        graph.read("numbers", Listed())
+        return graph
+
     with pytest.raises(GraphError, match="goes nowhere"):
-
-        def dangling() -> Graph:
-            graph = Graph("dangling")
-            graph.read("numbers", Listed())
-            return graph
-
         simulate(dangling, seed=0)
-    assert "process" in FAULTS
 
 
 def test_nothing_is_left_open() -> None:
