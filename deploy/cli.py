@@ -69,6 +69,7 @@ def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, _Command | N
         description="A streaming runtime: graphs of operators, declared in Python files.",
         epilog=_STATUS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -80,6 +81,7 @@ def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, _Command | N
             help=summary,
             description=f"{summary[0].upper()}{summary[1:]}.",
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # `--rest` would not be found by what takes `--restart` off again
         )
         command.add_argument(
             "--traceback", action="store_true", help="print the whole traceback of an error"

@@ -13,7 +13,7 @@ from types import FrameType
 
 from .exit_status import ExitStatus
 
-__all__ = ["Restarter", "die_with_parent"]
+__all__ = ["Restarter", "die_with_parent", "restarted"]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
 _LONG_ENOUGH = 60.0
@@ -63,11 +63,7 @@ class Restarter:
             if time.monotonic() - began >= _LONG_ENOUGH:
                 broken = 0
             broken += 1
-            what = (
-                f"was ended by {signal.Signals(-status).name}"
-                if status < 0
-                else f"failed (status {status})"
-            )
+            what = f"failed (status {status})" if status >= 0 else f"was ended by {_name(-status)}"
             if self._limit is not None and broken > self._limit:
                 self._say(f"thalweg: it {what}, {broken} times in a row: not started again")
                 return _as_exit_status(status)
@@ -99,6 +95,11 @@ class Restarter:
             self._child.send_signal(number)
 
 
+def restarted() -> bool:
+    """Whether a restarter has started this process: then it is no restarter itself."""
+    return _PARENT in os.environ
+
+
 def die_with_parent() -> None:
     """Stop, as if asked to, when the restarter that started this process is gone (on Linux)."""
     parent = os.environ.pop(_PARENT, None)
@@ -107,6 +108,13 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):
         os.kill(os.getpid(), signal.SIGTERM)  # It went before this could be asked for.
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # One of those that have no name.
+        return f"signal {number}"
 
 
 def _as_exit_status(status: int) -> int:

@@ -103,8 +103,10 @@ class Graph:
 
         These say what a restart may mean for a job that has a store. `lossy=True` accepts that
         what is under way is lost with the process, where the source cannot go on. `identity` names
-        the id of a record, for a source whose records are delivered again until they are acked:
-        then one that is part of an epoch already is passed over when it comes again.
+        the id of a record (text, bytes, a number, or a tuple of these; None for one without), for
+        a source whose records are delivered again until they are acked: then one that is part of
+        an epoch already is passed over when it comes again, up to five minutes after its ack, or
+        an hour after a restart. One of which no id can be told is a dead letter of the source.
         """
         if not is_a(source, Source):
             raise GraphError(

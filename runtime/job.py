@@ -82,6 +82,7 @@ class Job:
         self._cancelling = False
         self._left = 0
         self._pushes: dict[str, Callable[[Sequence[object]], Awaitable[Delivery]]] = {}
+        self._opening: asyncio.Task[None] | None = None
         self._executor: ThreadPoolExecutor | None = None
         self._clock: Clock | None = None
         self._began = 0.0
@@ -98,18 +99,18 @@ class Job:
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._go = asyncio.Event()
         self.state = "starting"
-        if self._keeper is not None:
-            try:
-                await self._keeper.open(self._clock, self._lost)
-            except BaseException:
-                self.state = "failed"
-                self._finished.cancel()
+        try:
+            if self._keeper is not None:
+                # A task, so that who stops the job need not wait for another copy's lease.
+                self._opening = self._loop.create_task(self._keeper.open(self._clock, self._lost))
+                await self._opening
+            if not self._cancelling:
+                self._build()
+        except BaseException as error:
+            await self._could_not_begin(error)
+            me = asyncio.current_task()
+            if not self._cancelling or (me is not None and me.cancelling()):
                 raise
-        self._build()
-        if self._metrics is not None:
-            from .metrics import export
-
-            self._unregister = export(self, self._metrics)
         for actor in self.actors:
             task = self._loop.create_task(
                 actor.run(self._go),
@@ -162,6 +163,10 @@ class Job:
 
     async def wait(self) -> None:
         """Return when the job has ended. Raises JobFailed or JobCancelled unless it ended well."""
+        if self.state == "created":
+            raise ThalwegError(
+                f"the job of graph {self.name!r} has not begun: enter it by `async with`"
+            )
         await asyncio.shield(self._finished)
         if self._failure is not None:
             raise self._failure
@@ -231,6 +236,8 @@ class Job:
         """
         if self._keeper is None:
             raise ThalwegError(f"the job of graph {self.name!r} has no store")
+        if self.state == "created":
+            await self.wait()
         number = await self._keeper.checkpoint(self._finished)
         if number is None:
             await self.wait()
@@ -239,6 +246,8 @@ class Job:
 
     async def cancel(self) -> None:
         """Stop at once, sources first, and count what was not processed."""
+        if self.state == "created":
+            await self.wait()
         if not self._finished.done():
             self._cancelled = self._cancelled or JobCancelled("", unprocessed={}, settled={})
             self._stop()
@@ -313,6 +322,10 @@ class Job:
             anew=started_anew(self.plan),
         )
         self.actors = wire(self.plan, around)
+        if self._metrics is not None:
+            from .metrics import export
+
+            self._unregister = export(self, self._metrics)
 
     def _context(self, node: str) -> Context:
         return Context(
@@ -373,6 +386,19 @@ class Job:
         if not self._left:
             self._finish()
 
+    async def _could_not_begin(self, error: BaseException) -> None:
+        """Nothing has run yet: let go of the state, and tell everyone who waits."""
+        if self._keeper is not None:
+            await self._keeper.close()
+        if not self._cancelling:
+            if isinstance(error, Exception):
+                self._failure = error
+            else:
+                self._cancelled = JobCancelled("", unprocessed={}, settled={})
+        assert self._clock is not None
+        self._lasted = self._clock.monotonic() - self._began
+        self._conclude()
+
     def _closing_only(self, actor: Actor) -> bool:
         """Whether this actor had done its work and only could not close: the others go on."""
         return actor.work_done
@@ -383,6 +409,8 @@ class Job:
             return
         self._cancelling = True
         self._go.set()
+        if self._opening is not None:
+            self._opening.cancel()
         self._stop_by = self._loop.time() + _STOPPING
         self._cancel_tasks()
 

@@ -11,7 +11,7 @@ from .nodes import Node, is_a, overrides
 from .state import KeyedState
 from .stores import Segment
 
-__all__ = ["WHOLE", "Memory", "needs_store", "remembers", "versions_of"]
+__all__ = ["WHOLE", "Memory", "needs_store", "remembers", "upgraded_by", "versions_of"]
 
 WHOLE = ""
 """The part that holds what the operator's own `snapshot` returns."""
@@ -37,6 +37,16 @@ def versions_of(work: object) -> dict[str, int]:
             found[WHOLE] = cast("Operator[Any, Any]", work).version
         found |= {name: state.version for name, state in _states(work).items()}
     return found
+
+
+def upgraded_by(work: object) -> frozenset[str]:
+    """The parts of what an operator remembers whose older versions it can upgrade."""
+    if not is_a(work, Operator):
+        return frozenset()
+    found = {name for name, state in _states(work).items() if state.upgrades}
+    if overrides(work, Operator, "upgrade"):
+        found.add(WHOLE)
+    return frozenset(found)
 
 
 class Memory:

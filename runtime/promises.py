@@ -10,7 +10,7 @@ from .nodes import Node
 from .plan import Plan
 from .roles import as_sink, as_source, sink_role, source_role
 
-__all__ = ["Delivery", "Promise", "promises_of"]
+__all__ = ["Delivery", "Promise", "promises_of", "sources_above"]
 
 Delivery = Literal["exactly once", "at least once", "at most once"]
 
@@ -35,13 +35,14 @@ def promises_of(plan: Plan, *, store: bool) -> tuple[Promise, ...]:
     for node in plan.graph.nodes:
         if as_sink(node.work) is not None:
             found += [
-                _promise(nodes[source], node, store=store) for source in _sources(plan, node.name)
+                _promise(nodes[source], node, store=store)
+                for source in sources_above(plan, node.name)
             ]
     return tuple(found)
 
 
-def _sources(plan: Plan, sink: str) -> list[str]:
-    """The sources above a sink, in the order of the graph."""
+def sources_above(plan: Plan, name: str) -> list[str]:
+    """The sources above a node, in the order of the graph."""
     above: dict[str, set[str]] = {node.name: set() for node in plan.graph.nodes}
     first = {actor.nodes[0].name: actor for actor in plan.actors}
     names = {actor.name: actor for actor in plan.actors}
@@ -52,10 +53,9 @@ def _sources(plan: Plan, sink: str) -> list[str]:
         for before, after in zip(actor.nodes, actor.nodes[1:], strict=False):
             above[after.name].add(before.name)
     seen: set[str] = set()
-    left = [sink]
+    left = [name]
     while left:
-        name = left.pop()
-        for upper in above[name] - seen:
+        for upper in above[left.pop()] - seen:
             seen.add(upper)
             left.append(upper)
     return [n.name for n in plan.graph.nodes if n.name in seen and as_source(n.work)]

@@ -87,6 +87,11 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         self._at = 0
         self._began = 0
 
+    @property
+    def upgrades(self) -> bool:
+        """Whether values of an older version can be followed."""
+        return self._upgrade is not None
+
     def fresh(self, now: Callable[[], float] | None = None) -> KeyedState[K, V]:
         """An empty one with the same options, whose clock is `now`: the runtime's, for a job."""
         made: KeyedState[K, V] = KeyedState(

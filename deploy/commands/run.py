@@ -11,7 +11,7 @@ from ..exit_status import UsageError
 from ..launching import Launcher
 from ..loading import importable
 from ..reporter import form_for
-from ..restarting import Restarter, die_with_parent
+from ..restarting import Restarter, die_with_parent, restarted
 from .arguments import add_graph, add_state, graph_of, seconds, state_of
 
 __all__ = ["configure", "execute"]
@@ -75,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run the graph and return the exit status. Raises GraphError before anything runs."""
     state = state_of(arguments)
-    if arguments.restart is not None:
+    if arguments.restart is not None and not restarted():
         if state is None:
             raise UsageError("--restart needs --state: without a store each start begins anew")
         if state.from_epoch is not None or state.forget:

@@ -38,9 +38,8 @@ exit status:
   0  every seed came through     1  a seed did not     2  wrong usage, graph or settings
 """
 
-_MOST_SHOWN = 5
-_MOST_FAILED = 20
-"""So many seeds that fail are enough."""
+_MOST_SHOWN, _MOST_FAILED = 5, 20
+"""So many seeds that fail are printed, and so many are enough."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +131,7 @@ def execute(arguments: argparse.Namespace) -> int:
             whole["again"] = _again(arguments, findings)
         print(json.dumps(whole, indent=2), flush=True)
     else:
-        print(findings.text(graph, took), flush=True)
+        print(findings.text(graph, took, asked=len(seeds)), flush=True)
         if findings.failed and alone is None:
             print(f"again: {_again(arguments, findings)}", flush=True)
     return ExitStatus.FAILED if findings.failed else ExitStatus.FINE

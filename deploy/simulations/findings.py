@@ -30,13 +30,15 @@ class Findings:
         for name in ("starts", "epochs", "records"):
             self._sums[name] += cast("int", result.get(name, 0))
 
-    def text(self, graph: str, seconds: float) -> str:
-        """The sum of it, for a person."""
+    def text(self, graph: str, seconds: float, *, asked: int) -> str:
+        """The sum of it, for a person; `asked` is the number of seeds that were to be tried."""
         sums, failed = self._sums, len(self.failed)
         what = "all came through" if not failed else f"{failed:,} did not come through"
-        if self.seeds == 1:
+        if asked == 1:
             what = "it came through" if not failed else "it did not come through"
         seeds = "1 seed" if self.seeds == 1 else f"{self.seeds:,} seeds"
+        if self.seeds < asked:
+            seeds += f" of {asked:,}"
         lines = [
             f"{graph}: {seeds}, {what} ({seconds:.1f} s)",
             f"  {sums['faults']:,} faults, {sums['starts']:,} starts, {sums['epochs']:,} epochs, "

@@ -45,7 +45,7 @@ class LineFiles(Source[R]):
         paths: Paths,
         *,
         follow: bool,
-        consecutive: bool,
+        consecutive: bool = False,
         poll_interval: float,
         rotation_wait: float,
         encoding: str,

@@ -61,10 +61,12 @@ class Acks:
             return
         self._last = True
         self._wake.set()
-        try:
-            await asyncio.wait([task])
-        finally:
-            task.cancel()
+        await asyncio.wait([task])
+
+    def close(self) -> None:
+        """None will follow."""
+        if self._task is not None:
+            self._task.cancel()
 
     async def _tell(self) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..batch import Batch, Records
@@ -59,6 +59,7 @@ class SourceActor(Actor):
         self._arrived: asyncio.Future[None] | None = None
         self._credit: asyncio.Future[None] | None = None
         self._draining = False
+        self._drainer: asyncio.Task[None] | None = None
         self._interruptible = False
         self._task: asyncio.Task[object] | None = None
         self._next_read = 0.0
@@ -75,8 +76,11 @@ class SourceActor(Actor):
 
     def drain(self) -> None:
         """Read no more. What was read goes on its way, then the end."""
+        if self._was_ended or self.finished:
+            return
         if overrides(self.source, Source, "drain"):
-            self._drainer = self.around.loop.create_task(self._drain_source())
+            if self._drainer is None:
+                self._drainer = self.around.loop.create_task(self._drain_source())
             return
         self._draining = True
         if self._interruptible and self._task is not None:
@@ -134,10 +138,14 @@ class SourceActor(Actor):
 
     def acknowledge(self, part: Part) -> None:
         """The epoch is stored and committed: all up to these bookmarks has arrived, for good."""
-        if self._wants_acks and not self._was_ended:
-            if self._identities is not None:
-                self._identities.committed()
+        if self._was_ended:
+            return
+        if self._identities is not None:
+            self._identities.committed()
+        if self._wants_acks:
             self._acks.committed(part.bookmarks)
+        elif self._identities is not None:
+            self._identities.told()
 
     async def _drain_source(self) -> None:
         """Ask the source to end by itself; should it not be able to, that fails the job."""
@@ -151,21 +159,26 @@ class SourceActor(Actor):
     async def open(self) -> None:
         """Open the source, and let it go on where the restored epoch ends."""
         self._task = asyncio.current_task()
+        keeper = self.around.checkpoints
         if self._was_ended:
+            # Not opened again; where it stood stays for good.
+            self._go_on(keeper.restored.bookmarks(self.name) if keeper is not None else None)
             return
         await self.source.open(self.around.context(self.name))
-        keeper = self.around.checkpoints
         marks = keeper.restored.bookmarks(self.name) if keeper is not None else None
         if keeper is not None and self._identities is not None:
             self._identities.restore(keeper.restored.memory(self.name).get(IDS, ()))
         self._goes_on = bool(marks)
         if marks and self._seeks:
             await self.source.seek(marks)
-            for lane, mark in marks.items():
-                self._notes[lane] = mark.note
-                if mark.last >= 0:
-                    self._reached[lane] = mark.last
-                    self._acks.goes_on_from(lane, mark.last)
+            self._go_on(marks)
+
+    def _go_on(self, marks: Mapping[str, Bookmark] | None) -> None:
+        for lane, mark in (marks or {}).items():
+            self._notes[lane] = mark.note
+            if mark.last >= 0:
+                self._reached[lane] = mark.last
+                self._acks.goes_on_from(lane, mark.last)
 
     async def close(self) -> None:
         """Hand over the last acks, say what has not arrived, and close the source."""
@@ -173,11 +186,15 @@ class SourceActor(Actor):
             return
         self._barriers.close()
         try:
+            if self._drainer is not None:
+                self._drainer.cancel()
+                await asyncio.wait([self._drainer])
             await self._acks.finish()
             for lane, receipts in self._unsettled.items():
                 if receipts:
                     await self.source.nack(lane, receipts[0].first)
         finally:
+            self._acks.close()
             await self.source.close()
 
     async def work(self) -> None:
@@ -187,7 +204,7 @@ class SourceActor(Actor):
         try:
             if not self._was_ended:
                 await self._read_all()
-            if self._stopped:
+            if self._stopped and not self._was_ended:
                 # The last epoch is taken, then all are cancelled: a suspended job has no end.
                 await self._stay_suspended()
             self.finished = True

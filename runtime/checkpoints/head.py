@@ -15,19 +15,28 @@ __all__ = ["Head", "Manifest"]
 
 _FORMAT = 1
 
+_BYTES = "\x00base64:"
+"""Before the name of a lane that is no text, such as that of a file with other bytes in it."""
+
+_LARGEST = 2**63
+"""A position beyond it is kept as text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a node was when the epoch was taken: enough to tell whether its state can be followed.
 
     `kind` is that of the node, `type` the class of a source or a sink, `versions` the schema
-    version of each part of its memory, `keys` the version of each key function above it.
+    version of each part of its memory, `keys` the version of each key function above it. Not saved
+    are `upgraded`, the parts whose older versions it can follow, and `sources`, those above it.
     """
 
     kind: str
     type: str = ""
     versions: Mapping[str, int] = field(default_factory=dict[str, int])
     keys: Mapping[str, int] = field(default_factory=dict[str, int])
+    upgraded: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ class Head:
                 "taken": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
                 "bookmarks": {
                     source: {
-                        lane: [mark.last, b64encode(mark.note).decode()]
+                        _as_text(lane): [_as_number(mark.last), b64encode(mark.note).decode()]
                         for lane, mark in lanes.items()
                     }
                     for source, lanes in self.bookmarks.items()
@@ -94,7 +103,7 @@ class Head:
                 at=found["at"],
                 bookmarks={
                     source: {
-                        lane: Bookmark(last, b64decode(note))
+                        _as_lane(lane): Bookmark(int(last), b64decode(note))
                         for lane, (last, note) in lanes.items()
                     }
                     for source, lanes in found["bookmarks"].items()
@@ -105,3 +114,20 @@ class Head:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StateDamaged(f"the head of an epoch cannot be read: {error!r}") from error
+
+
+def _as_text(lane: str) -> str:
+    data = lane.encode("utf-8", "surrogatepass")
+    if lane.startswith(_BYTES) or any("\ud800" <= letter <= "\udfff" for letter in lane):
+        return _BYTES + b64encode(data).decode()
+    return lane
+
+
+def _as_lane(text: str) -> str:
+    if not text.startswith(_BYTES):
+        return text
+    return b64decode(text.removeprefix(_BYTES)).decode("utf-8", "surrogatepass")
+
+
+def _as_number(position: int) -> int | str:
+    return position if position < _LARGEST else str(position)

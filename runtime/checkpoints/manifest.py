@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..contracts import Source
 from ..errors import GraphError
 from ..identities import IDS
-from ..memory import needs_store, remembers, versions_of
+from ..memory import needs_store, remembers, upgraded_by, versions_of
 from ..nodes import overrides
 from ..plan import Plan
+from ..promises import sources_above
 from ..roles import STEPS, as_sink, as_source, commits, source_role, steps_of
 from .head import Manifest
 
@@ -24,7 +25,11 @@ def manifest_of(plan: Plan) -> dict[str, Manifest]:
             found[node.name] = Manifest(node.kind, type(work).__qualname__, versions=ids)
         elif remembers(work):
             found[node.name] = Manifest(
-                node.kind, versions=versions_of(work), keys=plan.keys_above(node.name)
+                node.kind,
+                versions=versions_of(work),
+                keys=plan.keys_above(node.name),
+                upgraded=upgraded_by(work),
+                sources=tuple(sources_above(plan, node.name)),
             )
     return found
 

@@ -86,6 +86,8 @@ async def recover(
     head, segments = _forget(head, saved.segments, forget)
     for name, was in head.nodes.items():
         _follow(job, name, was, nodes)
+        if name in head.ended:
+            _stay_ended(job, name, nodes[name], head)
     return Restored(held, saved.epoch, epochs[-1].epoch, head, segments)
 
 
@@ -162,16 +164,36 @@ def _follow(job: str, name: str, was: Manifest, nodes: Mapping[str, Manifest]) -
     elif now.keys != was.keys:
         wrong = f"the keys of {name!r} have changed: {_changed(was.keys, now.keys)}."
     else:
-        lost = sorted(set(was.versions) - set(now.versions))
-        if lost:
-            what = f"a KeyedState {lost[0]!r}" if lost[0] else "a snapshot"
-            if was.kind == "source":
-                what = "the ids of its records (identity)"
-            wrong = f"{name!r} remembered {what}, which it has no more."
+        wrong = next(filter(None, (_part(name, part, was, now) for part in was.versions)), "")
     if wrong:
         raise StateMismatch(
             f"graph {job!r} cannot follow its saved state: {wrong} "
             f"Undo the change, or let go of that state with --forget {name}"
+        )
+
+
+def _part(name: str, part: str, was: Manifest, now: Manifest) -> str:
+    """What is wrong with one part of a node's memory, if anything is."""
+    what = f"a KeyedState {part!r}" if part else "a snapshot"
+    if was.kind == "source":
+        what = "the ids of its records (identity)"
+    if part not in now.versions:
+        return f"{name!r} remembered {what}, which it has no more."
+    before, after = was.versions[part], now.versions[part]
+    if before == after or (before < after and part in now.upgraded):
+        return ""
+    return f"{name!r} remembered {what} in version {before}, which is {after} now" + (
+        ": it needs an upgrade." if before < after else "."
+    )
+
+
+def _stay_ended(job: str, name: str, now: Manifest, head: Head) -> None:
+    """Raise StateMismatch where records would come to an operator that had come to its end."""
+    again = [source for source in now.sources if source not in head.ended]
+    if again:
+        raise StateMismatch(
+            f"graph {job!r} cannot follow its saved state: {name!r} had come to its end and let go "
+            f"of its memory, and now {again} would send it more. --forget {name} begins it anew"
         )
 
 

@@ -62,7 +62,7 @@ def test_positions_stay_with_their_records() -> None:
     ids = new()
     ids.sift(["b"], [7])
     assert ids.sift(["a", "b", "c"], [8, 10, 11]) == (["a", "c"], [8, 11], [])
-    whole = ["d", "e"]
+    whole: list[object] = ["d", "e"]
     assert ids.sift(whole, range(12, 14)) == (whole, range(12, 14), [])
 
 

@@ -84,7 +84,6 @@ async def call(
     left = world.refusing.get((name, subject), 0)
     if left and not gentle:
         world.refusing[name, subject] = left - 1
-        process.blame(f"{what} is refused again")
         raise refusal(random.Random(left), subject)
     if fault is None:
         done = do()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, NoReturn, TypeVar, TypeVarTuple
 
@@ -49,6 +50,7 @@ class SimulatedLoop(VirtualTimeLoop):
         self._pauses = random.Random(f"threads {seed}")
         self.wall = wall
         self.out_of_reach: OutOfReach | None = None
+        self._dead: list[asyncio.Task[Any]] = []
 
     def chance(self) -> random.Random:
         """Chance for who retries: of the seed, not of the machine."""
@@ -63,6 +65,33 @@ class SimulatedLoop(VirtualTimeLoop):
                 "the graph does not come to an end by itself: limit the records of its sources"
             )
         self._turn()
+
+    def complete(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run to its end. Raises `Killed` when killed, and OutOfReach when something asked for
+        what there is not.
+        """
+        try:
+            return self.run_until_complete(main)
+        except Killed:
+            if self.out_of_reach is not None:
+                raise self.out_of_reach from None
+            raise
+
+    def abandon(self) -> None:
+        """Nothing happens here any more; what is pending is kept as it is, until it is buried."""
+        for task in asyncio.all_tasks(self):
+            # Nothing in it runs as long as it is kept, and nobody is to complain.
+            setattr(task, "_log_destroy_pending", False)  # noqa: B010
+            self._dead.append(task)
+        self.close()
+
+    def bury(self) -> None:
+        """Let go of what was abandoned: only now may its `finally` blocks run."""
+        for task in self._dead:
+            with contextlib.suppress(BaseException):
+                task.get_coro().close()
+        self._dead.clear()
+        self.close()
 
     def kill(self, place: float = 0.0) -> None:
         """Stop for good, in this turn: after this share of what is ready has been done."""

@@ -63,10 +63,7 @@ def mixing(plan: Plan, lanes: Mapping[str, int]) -> list[str]:
     """
     asking: list[str] = []
     for node in plan.graph.nodes:
-        work = node.work
-        if not isinstance(work, Operator) or work.clock != "event":
-            continue
-        if overrides(cast("object", work), Operator, "process_at", "on_watermark"):
+        if _goes_by("event", node):
             above = [one for one in plan.graph.nodes if _leads(plan, one.name, node.name)]
             strands = sum(lanes.get(one.name, 0) for one in above)
             strands += sum(remembers(one.work) and one.kind == "operator" for one in above)
@@ -77,13 +74,15 @@ def mixing(plan: Plan, lanes: Mapping[str, int]) -> list[str]:
 
 def by_clock(plan: Plan) -> list[str]:
     """The operators that go by the time at which a record comes."""
-    return [
-        node.name
-        for node in plan.graph.nodes
-        if isinstance(node.work, Operator)
-        and node.work.clock == "processing"
-        and overrides(cast("object", node.work), Operator, "process_at")
-    ]
+    return [node.name for node in plan.graph.nodes if _goes_by("processing", node)]
+
+
+def _goes_by(clock: str, node: Node) -> bool:
+    """Whether this is an operator that asks for the times of records, by this clock."""
+    if not isinstance(node.work, Operator):
+        return False
+    work = cast("Operator[object, object]", node.work)
+    return work.clock == clock and bool(overrides(work, Operator, "process_at"))
 
 
 def _leads(plan: Plan, one: str, other: str) -> bool:

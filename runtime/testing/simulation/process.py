@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -67,7 +66,6 @@ class Process:
         )
         self._never: asyncio.Future[None] = self.loop.create_future()
         self._unheard: list[str] = []
-        self._dead: list[asyncio.Task[Any]] = []
 
     def now(self) -> float:
         """The virtual time, in seconds since the first start."""
@@ -108,31 +106,26 @@ class Process:
         loop.set_exception_handler(self._note)
         ending: Ending = "killed"
         try:
-            ending = loop.run_until_complete(self._live(graph, exact))
+            ending = loop.complete(self._live(graph, exact))
             if ending != "failed":
                 self._look_behind()
         except Killed:
-            if loop.out_of_reach is not None:
-                raise loop.out_of_reach from None
+            pass
         except DeadlockError as error:
             self.world.complain(f"everything waits, and nothing can happen: {error}")
             self.error = error
             ending = "failed"
         finally:
             self.world.now = self.now()
-            self._abandon()
+            self.alive = False
+            loop.abandon()
         for what in self._unheard:
             self.world.complain(what)
         return ending
 
     def bury(self) -> None:
-        """Let go of what a killed process held: only now may its `finally` blocks run."""
-        for task in self._dead:
-            coroutine = task.get_coro()
-            with contextlib.suppress(BaseException):
-                coroutine.close()
-        self._dead.clear()
-        self.loop.close()
+        """Let go of what a killed process held."""
+        self.loop.bury()
 
     async def _live(self, graph: Graph, exact: bool) -> Ending:
         plan = Plan.of(graph)
@@ -188,7 +181,7 @@ class Process:
                 noted.add(node)
                 yield record
 
-        setattr(operator, "on_wake", watched)  # noqa: B010
+        object.__setattr__(operator, "on_wake", watched)
 
     def _turn(self) -> None:
         if self.alive:
@@ -261,15 +254,6 @@ class Process:
         for task in asyncio.all_tasks(self.loop):
             if task.get_name().startswith("thalweg:"):
                 self._unheard.append(f"a task was left behind: {task.get_name()}")
-
-    def _abandon(self) -> None:
-        """Nothing of this process happens any more."""
-        self.alive = False
-        for task in asyncio.all_tasks(self.loop):
-            # Kept, so that nothing in it runs when it is collected; and nobody is to complain.
-            setattr(task, "_log_destroy_pending", False)  # noqa: B010
-            self._dead.append(task)
-        self.loop.close()
 
     def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if self.alive:

@@ -76,14 +76,20 @@ class Runs:
         try:
             while self._start(world, processes):
                 pass
+            if world.faulty and not world.wrong:
+                self._start_after_the_end(world, processes)
         finally:
             for process in processes:
                 process.bury()
         return world
 
     def differing(self, calm: World, other: World) -> dict[str, str]:
-        """The sinks that do not hold the same in both worlds, with the first difference."""
-        return differing(calm, other, ordered=self._ordered, repeated=self._repeated)
+        """The sinks that do not hold the same in both worlds, with the first difference; what was
+        done that must not be stands under `*`.
+        """
+        found = differing(calm, other, ordered=self._ordered, repeated=self._repeated)
+        wrong = calm.wrong or other.wrong
+        return found | {"*": wrong[0]} if wrong else found
 
     def not_compared(self, calm: World, faulty: World) -> dict[str, str]:
         """The sinks that hold what cannot be compared, with the reason."""
@@ -121,6 +127,19 @@ class Runs:
             world.complain(f"it has not come to its end after {world.starts} starts: {error}")
             return False
         return True
+
+    def _start_after_the_end(self, world: World, processes: list[Process]) -> None:
+        """A graph that had ended is started once more: it has nothing left to do."""
+        world.damage_next = False
+        before = {name: len(target.held) for name, target in world.targets.items()}
+        was = world.starts, world.now, list(world.happened)
+        process = Process(world)
+        processes.append(process)
+        process.run(self._staged(process), exact=True)
+        world.starts, world.now, world.happened = was
+        for name, target in world.targets.items():
+            if len(target.held) != before.get(name, 0):
+                world.complain(f"{name}: a start after the end has changed what it holds")
 
     def _staged(self, process: Process) -> Graph:
         """The graph anew, with simulated sinks, and sources that are read in pieces."""

@@ -51,9 +51,10 @@ def ends_of(source: Source[Any], name: str, most: int) -> Ends:
 
     loop = SimulatedLoop(seed=0, now=0.0, wall=lambda: 0.0, turn=lambda: None)
     try:
-        return loop.run_until_complete(read())
+        return loop.complete(read())
     finally:
-        loop.close()
+        loop.abandon()
+        loop.bury()
 
 
 async def _read_to_the_end(source: Source[Any], most: int) -> Ends:
@@ -103,7 +104,7 @@ def paced(
             result = await read(self, min(limit, chance.choice(_SIZES)))
             if result is None or not isinstance(result, Sequence | Read):
                 return result
-            cut = _cut(cast("Sequence[R] | Read[R]", result), reached, ends)
+            cut = _cut(result, reached, ends)
             if cut is not None:
                 return cut
         return None
@@ -126,7 +127,7 @@ def paced(
     if overrides(source, Source, "ack"):
         body["ack"] = ack
     made = copy.copy(source)
-    made.__class__ = type(kind.__name__, (kind,), body)
+    object.__setattr__(made, "__class__", type(kind.__name__, (kind,), body))
     return made
 
 

@@ -42,7 +42,6 @@ class SimulatedStore(Store):
     async def save(self, checkpoint: Checkpoint, *, keep: int) -> None:
         world = self._process.world
         if world.store_full and self._away():
-            self._process.blame("the store has no room")
             raise StateUnavailable(f"no room is left in {self.describe()}")
 
         async def save() -> None:
@@ -68,7 +67,6 @@ class SimulatedStore(Store):
 
     async def _call(self, name: str, do: Callable[[], Coroutine[Any, Any, T]]) -> T:
         if self._away() and not self._process.world.store_full:
-            self._process.blame("the store cannot be reached")
             raise StateUnavailable(f"{self.describe()} cannot be reached")
         return await call(
             self._process, name, "the store", lambda: _at_once(do()), refusal=_refusal

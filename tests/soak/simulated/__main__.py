@@ -48,9 +48,7 @@ def main() -> int:
     seeds = range(asked.first, asked.first + asked.seeds) if asked.seed is None else [asked.seed]
     one(0)  # What it imports, it imports for all.
     sums: Counter[str] = Counter()
-    for result in fork_each(
-        seeds, one, jobs=asked.jobs, timeout=120, quiet=asked.seed is None
-    ):
+    for result in fork_each(seeds, one, jobs=asked.jobs, timeout=120, quiet=asked.seed is None):
         sums["seeds"] += 1
         if result.get("ok") is not True:
             sums["failed"] += 1

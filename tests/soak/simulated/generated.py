@@ -10,6 +10,7 @@ from functools import partial
 
 from thalweg import Graph, Sink, Stream
 from thalweg.operators import aggregate, aggregates, fold, sinks, windows
+from thalweg.runtime.roles import commits
 from thalweg.testing import broker
 
 from .nodes import (
@@ -285,6 +286,8 @@ def generated(number: int) -> Graph:
         making.node()
     for strand in making.strands:
         if not strand.used or chance.random() < 0.2:
-            strand.stream.to(making.name("sink"), making.sink())
+            sink = making.sink()
+            alone = not commits(sink) and chance.random() < 0.2
+            strand.stream.to(making.name("sink"), sink, on_failure="isolate" if alone else "stop")
     making.graph.failed.to("failed", making.sink())
     return making.graph
