@@ -87,7 +87,8 @@ def test_everything_public_shows_an_example(name: str, value: object) -> None:
     [
         name
         for name, value in public()
-        if inspect.isfunction(value) and re.match(r"thalweg\.operators\.(s|score|fold$|aggregate$|window$)", name)
+        if inspect.isfunction(value)
+        and re.match(r"thalweg\.operators\.(s|score|fold$|aggregate$|window$)", name)
     ],
 )
 def test_an_operator_tells_when_it_emits_waits_and_ends(name: str) -> None:

@@ -20,7 +20,7 @@ SEEDS = 10 * int(os.environ.get("THALWEG_SOAK_RUNS", "10"))
 
 
 def run(*words: str) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """What the seeds that failed say, and the sums."""
+    """What the seeds that failed say, or with --all every seed, and the sums."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.soak.simulated", *words],
         capture_output=True, text=True, cwd=ROOT, check=False,
@@ -41,3 +41,11 @@ def test_generated_graphs_come_through_simulated_faults() -> None:
     assert sums["starts"] > 1.5 * SEEDS
     assert sums["epochs"] > 5 * SEEDS
     assert sums["records"] > 50 * SEEDS
+
+
+def test_a_seed_does_the_same_in_another_process() -> None:
+    first, _ = run("--seeds", "25", "--all", "--jobs", "1")
+    again, _ = run("--seeds", "25", "--all", "--jobs", "3")
+    told = [{one["seed"]: one["text"] for one in several} for several in (first, again)]
+    assert len(told[0]) == 25
+    assert told[0] == told[1]

@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--all", action="store_true", help="print what every seed says")
     asked = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":
         parser.error("set PYTHONHASHSEED=0: else a seed need not do the same again")
@@ -50,9 +51,10 @@ def main() -> int:
     sums: Counter[str] = Counter()
     for result in fork_each(seeds, one, jobs=asked.jobs, timeout=120, quiet=asked.seed is None):
         sums["seeds"] += 1
-        if result.get("ok") is not True:
-            sums["failed"] += 1
-            print(json.dumps({"seed": result["seed"], "text": result.get("text", result)}))
+        failed = result.get("ok") is not True
+        sums["failed"] += failed
+        if failed or asked.all:
+            print(json.dumps({"seed": result["seed"], "text": result.get("text", str(result))}))
         elif asked.seed is not None:
             print(result["text"])
         for name in ("starts", "epochs", "records"):
