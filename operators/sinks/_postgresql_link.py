@@ -18,7 +18,7 @@ from ...runtime.contracts import (
 from ._postgresql_url import read_url
 from ._rows import JsonText
 
-__all__ = ["LIMIT", "Connection", "PostgresqlLink", "is_of_the_row"]
+__all__ = ["Connection", "PostgresqlLink", "is_of_the_row"]
 
 _CONNECT = 10.0
 _CLOSE = 2.0
@@ -30,10 +30,8 @@ _OF_THE_ROW = ("22", "23", "P0001")
 """A value, a constraint, and what a trigger has raised."""
 # A copy that stands still must not keep the lock on its epoch, and an epoch must be safe from
 # power cuts, however the server is set. Between the two messages of a statement with values the
-# server does not count as idle: there only the time for a statement ends it.
-LIMIT = "SET LOCAL statement_timeout = 30000"
+# server does not count as idle: so behind the lock there are only statements without.
 _SAFELY = """
-SET LOCAL statement_timeout = 30000;
 SET LOCAL idle_in_transaction_session_timeout = 30000;
 SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit')
         WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)

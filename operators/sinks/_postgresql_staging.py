@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from ...runtime.contracts import MisconfiguredError, ThalwegError, UnavailableError
 from ._postgresql_columns import ONE_AT_A_TIME, Columns
-from ._postgresql_link import LIMIT, Connection, PostgresqlLink, is_of_the_row
+from ._postgresql_link import Connection, PostgresqlLink, is_of_the_row
 from ._staged_rows import Prepared, StagedRows
 from ._tables import EPOCHS, insert, quoted
 
@@ -36,6 +36,8 @@ class PostgresqlStaging:
         self._target = target
         self._key = key
         self._epochs = quoted(schema, EPOCHS)
+        lineage, graph, node = map(_literal, staged.identity)
+        self._mine = f"WHERE lineage = {lineage} AND graph = {graph} AND node = {node}"
         self._made = False
 
     async def ready(self, connection: Connection, columns: Columns, *, repeats: bool) -> Put:
@@ -81,32 +83,29 @@ class PostgresqlStaging:
         async with self._link.transaction(safely=True) as connection:
             await self._hold(connection)
             # It must change something to be written to the log, with all that came before.
-            await connection.execute(
-                f"UPDATE {self._epochs} SET prepared = $4 WHERE {_MINE}",
-                *self._staged.identity,
-                epoch,
-            )
+            await connection.execute(f"UPDATE {self._epochs} SET prepared = {epoch} {self._mine}")
 
     async def commit(self, prepared: Prepared) -> None:
         """Move the rows of an epoch into the table, unless that was done before."""
         staged = self._staged
         async with self._link.transaction(safely=True) as connection:
+            found = await self._count(connection, prepared)
             if staged.wanted(prepared, await self._hold(connection)):
-                await self._move(connection, prepared)
-                await connection.execute(
-                    f"UPDATE {self._epochs} SET epoch = $4 WHERE {_MINE}",
-                    *staged.identity,
-                    prepared.epoch,
-                )
+                await self._move(connection, prepared, found)
         if staged.recovering:
             await self._drop_older()
 
-    async def _move(self, connection: Connection, prepared: Prepared) -> None:
+    async def _count(self, connection: Connection, prepared: Prepared) -> int:
+        """How many rows of an epoch are staged. Nobody adds to what was prepared."""
+        if prepared.staged not in await self._tables(connection):
+            return 0
         table = quoted(self._schema, prepared.staged)
         there = f"WHERE thalweg_write <= {int(prepared.last)}"
-        found = 0
-        if prepared.staged in await self._tables(connection):
-            found = await connection.fetchval(f"SELECT count(*) FROM {table} {there}")
+        return int(await connection.fetchval(f"SELECT count(*) FROM {table} {there}"))
+
+    async def _move(self, connection: Connection, prepared: Prepared, found: int) -> None:
+        table = quoted(self._schema, prepared.staged)
+        there = f"WHERE thalweg_write <= {int(prepared.last)}"
         self._staged.complete(prepared, found)
         names, order = ", ".join(map(quoted, prepared.columns)), "thalweg_write, thalweg_row"
         source = f"SELECT {names} FROM {table} {there} ORDER BY {order}"
@@ -119,15 +118,16 @@ class PostgresqlStaging:
             )
         statement = insert(self._target, prepared.columns, self._key, source)
         try:
-            # In one message and without values: it may take long, and needs no more of this copy.
-            await connection.execute(
-                f"SET LOCAL statement_timeout = 0; {statement}; "
-                f"DELETE FROM {table} {there}; {LIMIT}"
-            )
+            await connection.execute(statement)
         except Exception as error:
             if is_of_the_row(error):
                 raise self._staged.refused(prepared, error) from error
             raise
+        if found:
+            await connection.execute(f"DELETE FROM {table} {there}")
+        await connection.execute(
+            f"UPDATE {self._epochs} SET epoch = {int(prepared.epoch)} {self._mine}"
+        )
 
     async def discard(self, epoch: int) -> None:
         """Take the table over from earlier copies of the job."""
@@ -141,16 +141,14 @@ class PostgresqlStaging:
                 "PRIMARY KEY (lineage, graph, node))"
             )
         async with self._link.transaction(safely=True) as connection:
+            values = ", ".join(map(_literal, self._staged.identity))
             await connection.execute(
-                f"INSERT INTO {self._epochs} VALUES ($1, $2, $3, 0, 0, $4) ON CONFLICT DO NOTHING",
-                *staged.identity,
-                staged.token,
+                f"INSERT INTO {self._epochs} VALUES ({values}, 0, 0, {staged.token}) "
+                "ON CONFLICT DO NOTHING"
             )
             staged.begin(epoch, await self._hold(connection))
             await connection.execute(
-                f"UPDATE {self._epochs} SET token = $4 WHERE {_MINE}",
-                *staged.identity,
-                staged.token,
+                f"UPDATE {self._epochs} SET token = {staged.token} {self._mine}"
             )
         if not epoch:
             await self._drop_older()
@@ -198,3 +196,8 @@ class PostgresqlStaging:
         """Of the staged rows stays what was prepared."""
         if self._made and self._staged.settled:
             await self._drop(self._staged.table)
+
+
+def _literal(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f" E'{escaped}'"

@@ -19,7 +19,7 @@ import traceback
 from types import ModuleType
 from typing import Any
 
-from thalweg.operators.sinks import _postgresql_link, _postgresql_staging
+from thalweg.operators.sinks import _postgresql_link
 from thalweg.runtime.stores import postgres
 
 from .points import Point, Points
@@ -54,10 +54,8 @@ def wait_less(lease: float) -> None:
     """Hold a state, and the locks of a server, for a shorter time than is good outside of tests."""
     vars(postgres.PostgresStore)["__init__"].__kwdefaults__["lease"] = lease
     changed: list[tuple[ModuleType, str, object]] = [(postgres, "_PATIENCE", SHORT)]
-    for module in (_postgresql_link, _postgresql_staging):
-        for name in ("LIMIT", "_SAFELY"):
-            text = getattr(module, name, "")
-            changed.append((module, name, text.replace("30000", f"{1000 * SHORT:.0f}")))
+    text: str = vars(_postgresql_link)["_SAFELY"]
+    changed.append((_postgresql_link, "_SAFELY", text.replace("30000", f"{1000 * SHORT:.0f}")))
     for module, name, value in changed:
         setattr(module, name, value)
 
