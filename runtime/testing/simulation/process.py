@@ -97,7 +97,7 @@ class Process:
         await self._never
         raise AssertionError("what never happens has happened")
 
-    def run(self, graph: Graph, *, exact: bool) -> Ending:
+    def run(self, graph: Graph) -> Ending:
         """Run the graph until the process has come to its end.
 
         Raises what only the simulation itself can raise: OutOfReach, StalledError.
@@ -106,7 +106,7 @@ class Process:
         loop.set_exception_handler(self._note)
         ending: Ending = "killed"
         try:
-            ending = loop.complete(self._live(graph, exact))
+            ending = loop.complete(self._live(graph))
             if ending != "failed":
                 self._look_behind()
         except Killed:
@@ -127,10 +127,10 @@ class Process:
         """Let go of what a killed process held."""
         self.loop.bury()
 
-    async def _live(self, graph: Graph, exact: bool) -> Ending:
+    async def _live(self, graph: Graph) -> Ending:
         plan = Plan.of(graph)
-        if exact:
-            plan = replace(plan, actors=tuple(replace(one, exact=True) for one in plan.actors))
+        # So that each row of a target tells where it came from.
+        plan = replace(plan, actors=tuple(replace(one, exact=True) for one in plan.actors))
         try:
             async with Job(plan, state=self._state()) as job:
                 self.job = job

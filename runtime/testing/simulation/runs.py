@@ -114,7 +114,7 @@ class Runs:
         """Start once; whether another start must follow."""
         process = Process(world)
         processes.append(process)
-        ending = process.run(self._staged(process), exact=True)
+        ending = process.run(self._staged(process))
         if ending == "ended":
             return False
         error = process.error
@@ -135,7 +135,7 @@ class Runs:
         was = world.starts, world.now, list(world.happened)
         process = Process(world)
         processes.append(process)
-        process.run(self._staged(process), exact=True)
+        process.run(self._staged(process))
         world.starts, world.now, world.happened = was
         for name, target in world.targets.items():
             if len(target.held) != before.get(name, 0):
