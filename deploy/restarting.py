@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -41,6 +42,7 @@ class Restarter:
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None
         self._asked_to_stop = False
+        self._wake, self._awoken = os.pipe()
 
     def run(self) -> int:
         """Run until it ends well, is asked to stop, or has broken too often; its exit status."""
@@ -50,6 +52,8 @@ class Restarter:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            os.close(self._wake)
+            os.close(self._awoken)
 
     def _run(self) -> int:
         broken = 0
@@ -84,13 +88,13 @@ class Restarter:
 
     def _wait(self, seconds: float) -> bool:
         """Wait before the next start; False when asked to stop meanwhile."""
-        until = time.monotonic() + seconds
-        while not self._asked_to_stop and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, 0.1))
+        select.select([self._wake], [], [], seconds)
         return not self._asked_to_stop
 
     def _hand_on(self, number: int, frame: FrameType | None) -> None:
-        self._asked_to_stop = True
+        if not self._asked_to_stop:
+            self._asked_to_stop = True
+            os.write(self._awoken, b"!")
         if self._child is not None and self._child.poll() is None:
             self._child.send_signal(number)
 

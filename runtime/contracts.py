@@ -257,8 +257,10 @@ class Sink(ABC, Generic[R_contra]):
         """Override this to write with a key for each record, for targets that know repeats.
 
         The same record has the same key after a restart: its source, lane and position, and a
-        number where it is one of several that were made of one. None stands for a record that no
-        single record of a source made, such as one emitted on a timer.
+        number where it is one of several that were made of one. These are numbered as they come:
+        where they come by several paths that are united, or overtake one another
+        (`ordered=False`), they may have each other's number after a restart. None stands for a
+        record that no single record of a source made, such as one emitted on a timer.
         """
         raise NotImplementedError
 
@@ -267,7 +269,8 @@ class Sink(ABC, Generic[R_contra]):
 
         Returns what `commit` needs to show it, which is stored with the epoch: some bytes, such as
         the name of a file. What is written after this belongs to the next epoch, which is not
-        prepared before this one is committed.
+        prepared before this one is committed. Where it raises `UnavailableError` or `BusyError`
+        it is called again for the same epoch: keep what was written until it has succeeded.
         """
         return b""
 

@@ -72,7 +72,7 @@ class Ticker:
         """Note how long it took since the last tick, and the epoch that was committed."""
         now, cpu = time.monotonic(), time.process_time()
         before, cpu_before = self._last
-        if before and now - before > 0.004:
+        if before:
             self.waits.append((before, now, cpu - cpu_before))
         done = self.job.progress().epochs
         if done is not None and done.taken != self._taken and done.age is not None:

@@ -201,20 +201,23 @@ async def test_a_lost_connection_is_made_again(
     make = lambda: sources.postgresql_table(  # noqa: E731
         postgres_url, f"{schema}.things", page_size=4, retry=QUICK
     )
-    reading = Following(make, 4)
+    reading, killed = Following(make, 4), list[int]()
     try:
         going = True
         while going:
             going = await reading.read(reads=1)
-            killed = await database.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            found = await database.fetch(
+                "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE application_name = 'thalweg test/log'"
             )
-            assert killed
+            killed += [row["pid"] for row in found]
     finally:
         await reading.stop()
     assert reading.records == things(*range(1, 31))
-    assert reading.given.counter("page_retries", "").value >= 7
+    # Eight pages: each was read over a connection of its own. One that is known to be closed is
+    # made again without a page that is asked for in vain.
+    assert len(set(killed)) >= 8
+    assert reading.given.counter("page_retries", "").value >= 1
     assert "trying again" in caplog.text
 
 
