@@ -14,9 +14,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from thalweg.operators.endpoints import Auth, Endpoint, client_credentials, iam, wml
+from thalweg.operators.endpoints.mask import Mask
 from thalweg.runtime.context import Context
 from thalweg.runtime.errors import (
     BusyError,
+    DataError,
     MisconfiguredError,
     ThalwegError,
     UnavailableError,
@@ -292,6 +294,43 @@ def test_many_requests_that_are_refused_at_once_renew_the_token_once(context: Co
     assert scene.sent == ["Bearer token-1"] * 51 + ["Bearer token-2"] * 50
 
 
+def test_a_refusal_that_comes_late_does_not_renew_the_new_token(context: Context) -> None:
+    async def main(scene: Scene) -> None:
+        scene.give("token-1", expires_in=3600)
+        scene.give("token-2", expires_in=3600)
+        scene.give("token-3", expires_in=3600)
+        auth = to_oauth(scene.tokens.url + "/token")
+        auth.mask = Mask()
+        await auth.open(context)
+        old = await auth.headers()
+        new = await auth.renewed(old)
+        assert new == {"Authorization": "Bearer token-2"}
+        assert await auth.renewed(old) is new
+        assert await auth.headers() is new
+        await auth.close()
+
+    assert len(played(context, main).tokens.requests) == 2
+
+
+def test_a_key_in_the_address_is_hidden_whatever_tokens_have_come_since(context: Context) -> None:
+    async def main(scene: Scene) -> None:
+        scene.give("token", expires_in=0)
+        for number in range(20):
+            scene.give(f"token-{number}", expires_in=0)
+        endpoint = wml(
+            f"{scene.model.url}{PATH}&key=abracadabra", auth=to_oauth(scene.tokens.url + "/token")
+        )
+        await endpoint.open(context)
+        for _ in range(20):
+            await endpoint.predict(("a",), [(1,)])
+        scene.model.answers[:] = [refusal(400, b"not for abracadabra")]
+        with pytest.raises(DataError, match=r"not for \[secret\]"):
+            await endpoint.predict(("a",), [(1,)])
+        await endpoint.close()
+
+    played(context, main)
+
+
 def test_a_second_refusal_fails_and_shows_neither_token(context: Context) -> None:
     async def main(scene: Scene) -> None:
         scene.give("token-1", expires_in=3600)
@@ -442,8 +481,9 @@ def test_a_token_server_that_asks_for_patience_gets_it_while_there_is_a_token(
         scene.tokens.answer(429, b"", Connection="close", Retry_After="60")
         scene.give("token-2", expires_in=1000)
         await scene.ask()
-        await asyncio.sleep(59)
+        await asyncio.sleep(30)
         await scene.ask()
+        await asyncio.sleep(29)
         assert len(scene.tokens.requests) == 2
         await asyncio.sleep(2)
         await scene.ask()
