@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 import pytest
 
@@ -25,7 +25,7 @@ class Sums(HttpEndpoint):
         answer = await self._post(self._url, {"rows": rows})
         if not isinstance(answer, list):
             raise self._garbage("POST", self._url, f"what is no list of sums: {answer}")
-        return Answer((str(known),), [[value] for value in answer])
+        return Answer((str(known),), [[value] for value in cast("list[object]", answer)])
 
 
 @pytest.mark.asyncio
