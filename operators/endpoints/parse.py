@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Unpack
 
 from .endpoint import Endpoint
+from .http_options import HttpOptions
 from .oip import oip
 from .onnx import onnx
 from .wml import wml
 
 __all__ = ["parse_endpoint"]
 
-_PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
+_PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
     "wml+http://": (len("wml+"), wml),
     "wml+https://": (len("wml+"), wml),
@@ -20,7 +22,7 @@ _PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
 }
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
     """The endpoint that a text names, by its prefix. Nothing is read, and nothing connected to.
 
     >>> parse_endpoint("onnx:graphs/models/iris.onnx")
@@ -28,11 +30,19 @@ def parse_endpoint(text: str) -> Endpoint:
     >>> parse_endpoint("oip+http://127.0.0.1:8501/v2/models/iris")
     oip('http://127.0.0.1:8501/v2/models/iris')
 
-    Raises ValueError for another prefix, naming the valid ones, and for a wrong path or URL.
+    Parameters: `text`, a prefix and what follows it; the others, see `HttpOptions`, for a protocol
+    over HTTP. Raises ValueError for another prefix, naming the valid ones, for a wrong path or
+    URL, and for an option where nothing is sent; TypeError for an unknown option.
     """
+    given = {name: value for name, value in options.items() if value is not None}
     for prefix, (cut, make) in _PROTOCOLS.items():
         if text.startswith(prefix):
-            return make(text[cut:])
+            if given and "+http" not in prefix:
+                raise ValueError(
+                    f"an endpoint of {prefix!r} runs in this process and sends nothing, so it "
+                    f"takes no {next(iter(given))}"
+                )
+            return make(text[cut:], **given)
     near = _nearest(text)
     meant = f" (did you mean {near}?)" if near else ""
     # What follows the prefix may hold a secret.

@@ -9,8 +9,9 @@ from typing import TypeAlias, Union
 import orjson
 
 from ...runtime.contracts import BusyError, DataError, MisconfiguredError, UnavailableError
+from .mask import Mask
 
-__all__ = ["reason", "refusal", "shortened", "told"]
+__all__ = ["UnauthorizedError", "reason", "refusal", "shortened", "told"]
 
 Json: TypeAlias = Union[str, float, bool, "list[Json]", "dict[str, Json]", None]
 
@@ -20,16 +21,20 @@ _BUSY = frozenset((408, 425, 429, 503))
 _MESSAGES = ("errors", "error", "OriginalMessage", "message", "Message", "detail", "msg")
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?\Z")
 _HINTS = {
-    401: ": give the endpoint token_from=, the environment variable that holds the token",
-    403: ": the token, if there is one, gives no permission",
+    403: ": what auth= says, if anything, gives no permission",
     404: ": no such model is served there",
 }
 
 
+class UnauthorizedError(MisconfiguredError):
+    """401: the server does not know who asks."""
+
+
 def refusal(
-    request: str, status: int, headers: Mapping[str, str], body: bytes
+    request: str, status: int, headers: Mapping[str, str], body: bytes, *, mask: Mask
 ) -> BusyError | DataError | MisconfiguredError | UnavailableError:
-    """The error for an answer that is not a success; `request` names the request in it.
+    """The error for an answer that is not a success; `request` names the request in it, and what
+    `mask` hides is not in it.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
     and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
@@ -38,7 +43,7 @@ def refusal(
     that would not be repeated a broken server, and `false` lets nothing be repeated: what is busy
     will stay so (a used up quota, say), and what is broken is broken for these rows.
     """
-    said = reason(body)
+    said = reason(body, mask)
     behind = _status_behind(body) if status == 424 else None
     what = f"{request} answered {status}" + (f" (the model: {behind})" if behind else "")
     what += f": {said}" if said else ""
@@ -57,7 +62,9 @@ def refusal(
         return MisconfiguredError(
             f"{what}: redirects are not followed; give the address that it leads to"
         )
-    if again == "true" and status not in (401, 403):
+    if status == 401:
+        return UnauthorizedError(what)
+    if again == "true" and status != 403:
         return UnavailableError(what, answered=True)
     if status in _DATA or (again == "false" and status >= 500 and status != 501):
         return DataError(what)
@@ -94,13 +101,14 @@ def _patience(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
         return None, None
 
 
-def reason(body: bytes) -> str:
-    """What the body of an error says, on one line of at most 200 characters."""
+def reason(body: bytes, mask: Mask) -> str:
+    """What the body of an error says, masked, on one line of at most 200 characters."""
     try:
-        said = told(orjson.loads(body))
+        said = mask(told(orjson.loads(body)))
     except (orjson.JSONDecodeError, RecursionError):  # or lists in lists in lists
         said = ""
-    return shortened(said or body[: 20 * _LONGEST].decode("utf-8", "replace"))
+    # Masked before it is cut: half of a secret would not be found.
+    return shortened(said or mask(body.decode("utf-8", "replace"))[: 20 * _LONGEST])
 
 
 def told(said: Json) -> str:
