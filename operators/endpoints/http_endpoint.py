@@ -32,14 +32,17 @@ class HttpEndpoint(Endpoint):
     messages; the others, see `HttpOptions`. Raises TypeError or ValueError for what is wrong.
     """
 
+    reads_not_finite: bool = False
+    """Whether NaN and Infinity in an answer are numbers, for servers that write them so."""
+
     def __init__(self, url: str, *, example: str, **options: Unpack[HttpOptions]) -> None:
         self._url = url
         self._parts = checked_url(url, example=example)
         self._options = checked_options(options, self._parts)
-        self._http = HttpJson(**self._options)
+        self._http = HttpJson(not_finite=self.reads_not_finite, **self._options)
 
     async def open(self, context: Context) -> None:
-        self._http = HttpJson(**self._options)
+        self._http = HttpJson(not_finite=self.reads_not_finite, **self._options)
         await self._http.open(context, self.max_in_flight)
 
     async def close(self) -> None:
