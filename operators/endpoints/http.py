@@ -23,7 +23,7 @@ from .http_options import MAX_ANSWER_BYTES, HttpOptions
 from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
-from .refusals import UnauthorizedError, reason, refusal, shortened
+from .refusals import UnauthorizedError, reason, refusal, shortened, told
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -229,9 +229,16 @@ class HttpJson:
             self._mask.hide(*secrets_in(url))
         return parsed
 
-    def garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used."""
-        return UnavailableError(f"{method} {shown(url)} answered {self._mask(what)}", answered=True)
+    def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used.
+
+        `what` says how it is, and `answer` is what was decoded: an error may be in it, since there
+        are servers that answer one as a success.
+        """
+        said = told(answer) if isinstance(answer, dict) else ""
+        # Masked before it is cut: half of a secret would not be found.
+        what = self._mask(what) + (f": {shortened(self._mask(said))}" if said else "")
+        return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""

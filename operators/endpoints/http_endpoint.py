@@ -60,6 +60,8 @@ class HttpEndpoint(Endpoint):
         """Ask for what is there, and return what waits for the decoded answer."""
         return self._http.request("GET", url)
 
-    def _garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used; `what` says how it is."""
-        return self._http.garbage(method, url, what)
+    def _garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used: `what` says how it is, and
+        what was decoded, `answer`, may hold an error.
+        """
+        return self._http.garbage(method, url, what, answer)

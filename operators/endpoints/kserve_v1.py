@@ -77,7 +77,7 @@ class KserveV1(HttpEndpoint):
             answer.model_version = _version(said) or self._version
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise self._garbage(
-                "POST", self._url, f"without usable predictions for {count} rows ({error})"
+                "POST", self._url, f"without usable predictions for {count} rows ({error})", said
             ) from None
         return answer
 

@@ -62,7 +62,7 @@ class Mlflow(HttpEndpoint):
             return answer_of_rows(predictions, count)
         except (KeyError, TypeError, ValueError) as error:
             raise self._garbage(
-                "POST", self._url, f"without usable predictions for {count} rows ({error})"
+                "POST", self._url, f"without usable predictions for {count} rows ({error})", said
             ) from None
 
 

@@ -49,6 +49,11 @@ class Asked:
         """The `n` of each record that was sent."""
         return [row[0] for row in self.rows]
 
+    @property
+    def number(self) -> Any:
+        """What the client calls the request, over a protocol that has numbers."""
+        return orjson.loads(self.body)["id"]
+
     def answer(
         self, rows: Sequence[Sequence[Any]] | None = None, *, version: str | None = None
     ) -> web.Response:
@@ -60,7 +65,7 @@ class Asked:
             said = {"predictions": [{"fields": ["same"], "values": [[row] for row in rows]}]}
         elif self.protocol == "oip":
             tensor = {"name": "same", "datatype": "FP64", "shape": [len(rows), 3], "data": rows}
-            said = {"model_name": "same", "outputs": [tensor]}
+            said = {"model_name": "same", "id": self.number, "outputs": [tensor]}
             if version is not None:
                 said["model_version"] = version
         elif self.protocol == "json":

@@ -174,6 +174,22 @@ async def test_a_tensor_with_values_in_the_wrong_row_is_not_used(server: Scripte
 
 
 @pytest.mark.asyncio
+async def test_an_answer_to_another_request_is_not_used(server: ScriptedServer) -> None:
+    async def reply(asked: Asked) -> web.StreamResponse:
+        if 100 in asked.numbers and server.tries_of(100) == 1:
+            (other,) = [one for one in server.asked if 0 in one.numbers]
+            return other.answer()  # The same number of rows, in the same shape.
+        return asked.answer()
+
+    server.reply = reply
+    scoring = Scoring(server.endpoint("oip"), [record(n) for n in range(320)])
+    progress = await scoring.run()
+    assert scoring.scored.records == expected(range(320))
+    assert not scoring.failed.records
+    assert progress.node("score").retries == 1
+
+
+@pytest.mark.asyncio
 async def test_an_error_of_the_server_with_half_a_body_is_still_that_error(
     server: ScriptedServer, protocol: str
 ) -> None:

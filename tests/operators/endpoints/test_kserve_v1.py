@@ -189,6 +189,13 @@ async def test_an_answer_of_another_shape_names_the_request(
 
 
 @pytest.mark.asyncio
+async def test_an_error_that_comes_as_a_success_is_told(script: Script, context: Context) -> None:
+    script.answer(200, {"error": "in the middle of it"})
+    with pytest.raises(UnavailableError, match=r"rows \(.*\): in the middle of it\Z"):
+        await ask(kserve_v1(script.url + PATH), context)
+
+
+@pytest.mark.asyncio
 async def test_an_endpoint_can_be_asked_again_after_an_answer_that_was_no_use(
     script: Script, context: Context
 ) -> None:
