@@ -19,6 +19,8 @@ from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
 from .tls import Tls as Tls
+from .tokens import client_credentials as client_credentials
+from .tokens import iam as iam
 from .wml import wml as wml
 
 __all__ = [
@@ -32,8 +34,10 @@ __all__ = [
     "api_key",
     "basic",
     "bearer",
+    "client_credentials",
     "function",
     "http_json",
+    "iam",
     "kserve_v1",
     "mlflow",
     "oip",

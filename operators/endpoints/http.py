@@ -24,6 +24,7 @@ from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
 from .refusals import UnauthorizedError, reason, refusal, shortened, told
+from .tls import alert_of
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -34,36 +35,25 @@ __all__ = ["HttpJson", "encoded"]
 _ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 1024 * 1024
 _JSON = "application/json"
-
-# What a server says, by these alerts, about the certificate that it was shown, or not.
-_ALERTS = {
-    "CERTIFICATE_REQUIRED": "it asks for a client's certificate: give tls=Tls(certificate=…)",
-    "ALERT_BAD_CERTIFICATE": "it does not accept the client's certificate",
-    "ALERT_UNSUPPORTED_CERTIFICATE": "it does not accept the client's certificate",
-    "ALERT_CERTIFICATE_REVOKED": "the client's certificate is revoked",
-    "ALERT_CERTIFICATE_EXPIRED": "the client's certificate has expired",
-    "ALERT_CERTIFICATE_UNKNOWN": "it does not accept the client's certificate",
-    "ALERT_UNKNOWN_CA": "it does not know who signed the client's certificate",
-    "ALERT_ACCESS_DENIED": "it gives the client's certificate no access",
-}
+_FORM = "application/x-www-form-urlencoded"
 
 
 class HttpJson:
     """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
 
-    Parameters: `content_type`, what bodies are (`application/json`); `not_finite`, whether NaN and
-    Infinity in an answer are numbers, see `json_answer` (False); the others, see `HttpOptions`. It
-    keeps no secret in its repr.
+    Parameters: `for_tokens`, whether it asks a token server: bodies are forms, and no message shows
+    what came with success (False); `not_finite`, whether NaN and Infinity in an answer are numbers,
+    see `json_answer` (False); the others, see `HttpOptions`. It keeps no secret in its repr.
     """
 
     def __init__(
         self,
         *,
-        content_type: str = _JSON,
+        for_tokens: bool = False,
         not_finite: bool = False,
         **options: Unpack[HttpOptions],
     ) -> None:
-        self._content_type = content_type
+        self._for_tokens = for_tokens
         self._not_finite = not_finite
         self._prototype = options.get("auth")
         self._auth: Auth | None = None
@@ -72,7 +62,8 @@ class HttpJson:
         self._max_request_bytes = options.get("max_request_bytes")
         self._session: ClientSession | None = None
         self._urls: dict[str, URL] = {}
-        self._mask = Mask()
+        self.mask = Mask()
+        """Hides in messages what it is told to."""
 
     async def open(self, context: Context, connections: int) -> None:
         """Get ready for as many requests at once as `connections` says; connects to nothing.
@@ -93,7 +84,7 @@ class HttpJson:
         self._untrusted = ClientConnectorCertificateError
         self._silence = (ClientError, OSError)
         headers = {
-            "Content-Type": self._content_type,
+            "Content-Type": _FORM if self._for_tokens else _JSON,
             "Accept": _JSON,
             # Answers are small; a compressed one would cost more than it saves.
             "Accept-Encoding": "identity",
@@ -102,7 +93,7 @@ class HttpJson:
         if self._prototype is not None:
             # The graph's is shared by all endpoints that use it: open a copy.
             self._auth = copy.copy(self._prototype)
-            self._auth.mask = self._mask
+            self._auth.mask = self.mask
             await self._auth.open(context)
         trusted = True if self._tls is None else await context.in_thread(self._tls.context)
         self._session = ClientSession(
@@ -126,19 +117,8 @@ class HttpJson:
             if session is not None:
                 await session.close()
 
-    def hide(self, *secrets: str) -> None:
-        """Show these in no message: for a secret that stands in a body."""
-        self._mask.hide(*secrets)
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Send the request and return the decoded answer; `headers` are sent beside the usual.
+    async def request(self, method: str, url: str, body: bytes | None = None) -> Any:
+        """Send the request and return the decoded answer.
 
         A body beyond the limit is a `DataError` and is not sent. A request that is refused with
         401 is made once more where `auth` has other headers for it by then.
@@ -157,7 +137,7 @@ class HttpJson:
             )
         auth = self._auth
         if auth is None:
-            asked = self._ask(method, url, body, headers)
+            asked = self.send(method, url, body)
             del body  # What was written need not be kept.
             try:
                 return await asked
@@ -167,21 +147,27 @@ class HttpJson:
                 ) from None
         given = await auth.headers()
         try:
-            return await self._ask(method, url, body, {**(headers or {}), **given})
+            return await self.send(method, url, body, given)
         except UnauthorizedError as error:
-            renewed = await auth.renewed(given)
-            if renewed is None:
-                raise MisconfiguredError(f"{error} ({auth!r} is not accepted)") from None
+            refused = str(error)  # Not itself: it would hold the body by its traceback.
+        renewed = await auth.renewed(given)
+        if renewed is None:
+            raise MisconfiguredError(f"{refused} (it does not accept {auth!r})")
         try:
-            return await self._ask(method, url, body, {**(headers or {}), **renewed})
+            return await self.send(method, url, body, renewed)
         except UnauthorizedError as error:
             raise MisconfiguredError(
-                f"{error} ({auth!r} is not accepted, also when it is read or fetched anew)"
+                f"{error} (it does not accept {auth!r}, also when that is renewed)"
             ) from None
 
-    async def _ask(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
+        """Send one request with these headers beside the usual ones, and no other, once."""
         session = self._session
         if session is None:
             raise RuntimeError("an endpoint is opened before it is called")
@@ -213,11 +199,10 @@ class HttpJson:
         try:
             return decoded(answer, not_finite=self._not_finite)
         except ValueError:
-            raise self.garbage(
-                method,
-                url,
-                f"{response.status} with what is not JSON: {reason(answer, self._mask)}",
-            ) from None
+            what = f"{response.status} with what is not JSON"
+            if not self._for_tokens:
+                what += f": {reason(answer, self.mask)}"
+            raise self.garbage(method, url, what) from None
 
     def _parsed(self, url: str) -> URL:
         """The URL as the client wants it, taken apart once and not for each request."""
@@ -226,7 +211,7 @@ class HttpJson:
             from yarl import URL
 
             parsed = self._urls[url] = URL(url)
-            self._mask.hide(*secrets_in(url))
+            self.mask.hide(*secrets_in(url))
         return parsed
 
     def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
@@ -237,16 +222,15 @@ class HttpJson:
         """
         said = told(answer) if isinstance(answer, dict) else ""
         # Masked before it is cut: half of a secret would not be found.
-        what = self._mask(what) + (f": {shortened(self._mask(said))}" if said else "")
+        what = self.mask(what) + (f": {shortened(self.mask(said))}" if said else "")
         return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""
-        alert = str(getattr(error, "reason", None) or getattr(error.__cause__, "reason", ""))
-        for name, meaning in _ALERTS.items():
-            if alert.endswith(name):
-                return MisconfiguredError(f"{request} was refused by the server: {meaning}")
-        said = shortened(self._mask(str(error))) or type(error).__name__
+        refused = alert_of(error)
+        if refused is not None:
+            return MisconfiguredError(f"{request} was refused by the server: {refused}")
+        said = shortened(self.mask(str(error))) or type(error).__name__
         return UnavailableError(f"{request} got no answer: {said}")
 
     async def _read(self, method: str, url: str, response: ClientResponse) -> bytes:
@@ -267,8 +251,14 @@ class HttpJson:
         )
 
     def _refused(self, method: str, url: str, response: ClientResponse, body: bytes) -> Exception:
-        request = f"{method} {shown(url)}"
-        return refusal(request, response.status, response.headers, body, mask=self._mask)
+        return refusal(
+            f"{method} {shown(url)}",
+            response.status,
+            response.headers,
+            body,
+            mask=self.mask,
+            hints=not self._for_tokens,
+        )
 
     async def _some(self, response: ClientResponse) -> bytes:
         """The start of an error's body; where it breaks off, what came is enough."""
