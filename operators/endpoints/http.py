@@ -211,7 +211,7 @@ class HttpJson:
             from yarl import URL
 
             parsed = self._urls[url] = URL(url)
-            self.mask.hide(*secrets_in(url))
+            self.mask.hide(*secrets_in(url), standing=True)
         return parsed
 
     def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
