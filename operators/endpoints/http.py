@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import orjson
 
@@ -23,7 +23,7 @@ from .http_options import MAX_ANSWER_BYTES, HttpOptions
 from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
-from .refusals import UnauthorizedError, reason, refusal, shortened, told
+from .refusals import Json, UnauthorizedError, reason, refusal, shortened, told
 from .tls import alert_of
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class HttpJson:
         `what` says how it is, and `answer` is what was decoded: an error may be in it, since there
         are servers that answer one as a success.
         """
-        said = told(answer) if isinstance(answer, dict) else ""
+        said = told(cast("Json", answer)) if isinstance(answer, dict) else ""
         # Masked before it is cut: half of a secret would not be found.
         what = self.mask(what) + (f": {shortened(self.mask(said))}" if said else "")
         return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -41,7 +41,7 @@ def answer_of_rows(predictions: Any, count: int) -> Answer:
     fields = tuple(named[0])
     keys = named[0].keys()
     if fields and all(one.keys() == keys for one in named):
-        pick = itemgetter(*fields)
+        pick = cast("Callable[[Mapping[str, object]], Any]", itemgetter(*fields))
         rows = list(map(pick, named))
         return Answer(fields, list(zip(rows)) if len(fields) == 1 else rows)
     fields = tuple(dict.fromkeys(field for one in named for field in one))
@@ -84,8 +84,8 @@ def without_base64(said: Any) -> Any:
     if not _holds_base64(said):
         return said
     if isinstance(said, list):
-        return [without_base64(one) for one in cast("list[Any]", said)]
-    named = cast("dict[str, Any]", said)
+        return [without_base64(one) for one in cast("list[object]", said)]
+    named: dict[str, Any] = said
     if not _is_base64(named):
         return {name: without_base64(one) for name, one in named.items()}
     data = b64decode(named["b64"], validate=True)
@@ -97,7 +97,7 @@ def without_base64(said: Any) -> Any:
 
 def _holds_base64(said: Any) -> bool:
     if isinstance(said, list):
-        ones = cast("list[Any]", said)
+        ones = cast("list[object]", said)
         return bool(ones) and _holds_base64(ones[0])
     if not isinstance(said, dict):
         return False

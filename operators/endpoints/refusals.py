@@ -11,7 +11,7 @@ import orjson
 from ...runtime.contracts import BusyError, DataError, MisconfiguredError, UnavailableError
 from .mask import Mask
 
-__all__ = ["UnauthorizedError", "reason", "refusal", "shortened", "told"]
+__all__ = ["Json", "UnauthorizedError", "reason", "refusal", "shortened", "told"]
 
 Json: TypeAlias = Union[str, float, bool, "list[Json]", "dict[str, Json]", None]
 

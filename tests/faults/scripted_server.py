@@ -11,12 +11,12 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import orjson
 from aiohttp import web
 
-from thalweg.operators.endpoints import Endpoint, http_json
+from thalweg.operators.endpoints import Endpoint, HttpOptions, http_json, parse_endpoint
 
 __all__ = ["FIELDS", "PROTOCOLS", "Asked", "Reply", "ScriptedServer", "echo"]
 
@@ -150,10 +150,15 @@ class ScriptedServer:
             await self._runner.cleanup()
         self._socket.close()
 
-    def endpoint(self, protocol: str) -> str | Endpoint:
-        """The model over this protocol, as a setting says it, if one can."""
+    def endpoint(self, protocol: str, **options: Unpack[HttpOptions]) -> Endpoint:
+        """The model over this protocol."""
         if protocol == "json":
-            return http_json(self.address(protocol), request=_request, answer=_scores)
+            address = self.address(protocol)
+            return http_json(address, request=_request, answer=_scores, **options)
+        return parse_endpoint(self.text(protocol), **options)
+
+    def text(self, protocol: str) -> str:
+        """The same as a setting says it, which can do so of all but `json`."""
         return f"{protocol}+{self.address(protocol).removesuffix('/infer')}"
 
     def address(self, protocol: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from thalweg import Context, Graph, JobCancelled, JobFailed, Retry
-from thalweg.operators import endpoints, score, sources
+from thalweg.operators import score, sources
 from thalweg.operators.endpoints import Answer, Endpoint
 from thalweg.testing import CollectingSink
 
@@ -29,9 +29,7 @@ and what a regrouper has taken from one, a batch in the hands of each actor, and
 class Watched(Endpoint):
     """An endpoint that notes when it is asked for each batch."""
 
-    def __init__(self, endpoint: str | Endpoint) -> None:
-        if isinstance(endpoint, str):
-            endpoint = endpoints.parse_endpoint(endpoint)
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.tries: dict[object, list[float]] = {}
 

@@ -78,30 +78,32 @@ async def test_json_of_another_shape_names_the_request(
         await endpoint.close()
 
 
+Part = tuple[list[str], list[list[object]]]
+
+PARTS: list[tuple[list[Part], tuple[str, ...], list[tuple[object, ...]]]] = [
+    (
+        [(["p", "q"], [["a", 1]]), (["p", "q"], [["b", 2]])],
+        ("p", "q"),
+        [("a", 1), ("b", 2)],
+    ),
+    (
+        [(["p", "q"], [["a", 1]]), (["q", "p"], [[2, "b"]])],
+        ("p", "q"),
+        [("a", 1), ("b", 2)],
+    ),
+    ([(["p"], [["a"]]), (["q"], [[2]])], ("p", "q"), [("a", None), (None, 2)]),
+    ([(["p"], []), (["p"], [["a"], ["b"]])], ("p",), [("a",), ("b",)]),
+    # How many there have to be is what `score` knows, and checks.
+    ([(["p"], [["a"], ["b"]]), (["p"], [["c"]])], ("p",), [("a",), ("b",), ("c",)]),
+]
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("parts", "fields", "rows"),
-    [
-        (
-            [(["p", "q"], [["a", 1]]), (["p", "q"], [["b", 2]])],
-            ("p", "q"),
-            [("a", 1), ("b", 2)],
-        ),
-        (
-            [(["p", "q"], [["a", 1]]), (["q", "p"], [[2, "b"]])],
-            ("p", "q"),
-            [("a", 1), ("b", 2)],
-        ),
-        ([(["p"], [["a"]]), (["q"], [[2]])], ("p", "q"), [("a", None), (None, 2)]),
-        ([(["p"], []), (["p"], [["a"], ["b"]])], ("p",), [("a",), ("b",)]),
-        # How many there have to be is what `score` knows, and checks.
-        ([(["p"], [["a"], ["b"]]), (["p"], [["c"]])], ("p",), [("a",), ("b",), ("c",)]),
-    ],
-)
+@pytest.mark.parametrize(("parts", "fields", "rows"), PARTS)
 async def test_several_parts_of_an_answer_are_read_one_after_the_other(
     script: Script,
     context: Context,
-    parts: list[tuple[list[str], list[list[object]]]],
+    parts: list[Part],
     fields: tuple[str, ...],
     rows: list[tuple[object, ...]],
 ) -> None:
