@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import orjson
 
@@ -20,9 +20,10 @@ from .address import secrets_in, shown
 from .auth import Auth
 from .endpoint import UnwritableError
 from .http_options import MAX_ANSWER_BYTES, HttpOptions
+from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
-from .refusals import UnauthorizedError, reason, refusal, shortened
+from .refusals import Json, UnauthorizedError, reason, refusal, shortened, told
 from .tls import alert_of
 
 if TYPE_CHECKING:
@@ -41,11 +42,19 @@ class HttpJson:
     """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
 
     Parameters: `for_tokens`, whether it asks a token server: bodies are forms, and no message shows
-    what came with success (False); the others, see `HttpOptions`. It keeps no secret in its repr.
+    what came with success (False); `not_finite`, whether NaN and Infinity in an answer are numbers,
+    see `json_answer` (False); the others, see `HttpOptions`. It keeps no secret in its repr.
     """
 
-    def __init__(self, *, for_tokens: bool = False, **options: Unpack[HttpOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        for_tokens: bool = False,
+        not_finite: bool = False,
+        **options: Unpack[HttpOptions],
+    ) -> None:
         self._for_tokens = for_tokens
+        self._not_finite = not_finite
         self._prototype = options.get("auth")
         self._auth: Auth | None = None
         self._tls = options.get("tls")
@@ -188,8 +197,8 @@ class HttpJson:
         except self._silence as error:
             raise self._silent(f"{method} {shown(url)}", error) from None
         try:
-            return orjson.loads(answer)
-        except orjson.JSONDecodeError:
+            return decoded(answer, not_finite=self._not_finite)
+        except ValueError:
             what = f"{response.status} with what is not JSON"
             if not self._for_tokens:
                 what += f": {reason(answer, self.mask)}"
@@ -205,9 +214,16 @@ class HttpJson:
             self.mask.hide(*secrets_in(url), standing=True)
         return parsed
 
-    def garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used."""
-        return UnavailableError(f"{method} {shown(url)} answered {self.mask(what)}", answered=True)
+    def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used.
+
+        `what` says how it is, and `answer` is what was decoded: an error may be in it, since there
+        are servers that answer one as a success.
+        """
+        said = told(cast("Json", answer)) if isinstance(answer, dict) else ""
+        # Masked before it is cut: half of a secret would not be found.
+        what = self.mask(what) + (f": {shortened(self.mask(said))}" if said else "")
+        return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""
