@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
-from ...runtime.contracts import Context, DataError
+from ...runtime.contracts import Context, DataError, UnavailableError
 from .address import shown
 from .endpoint import Answer, Endpoint
 from .http_endpoint import HttpEndpoint
@@ -23,6 +23,8 @@ single one of shape [rows, fields]; `auto` takes the single one."""
 
 _EXAMPLE = "http://HOST/v2/models/NAME"
 _PATH = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/infer)?/?\Z")
+# MLServer says so with a 400, which blames the data, for as long as it loads the model.
+_LOADING = re.compile(r"\bis not ready\b")
 
 
 class Oip(HttpEndpoint):
@@ -58,7 +60,12 @@ class Oip(HttpEndpoint):
             {"name": tensor.name, "shape": shape, "datatype": tensor.datatype, "data": values}
             for tensor, values, shape in layout.fill(rows)
         ]
-        answer = await self._post(self._infer, {"inputs": inputs})
+        try:
+            answer = await self._post(self._infer, {"inputs": inputs})
+        except DataError as error:
+            if _LOADING.search(str(error)):
+                raise UnavailableError(str(error), answered=True) from None
+            raise
         try:
             version = answer.get("model_version")
             outputs = {str(output["name"]): output for output in answer["outputs"]}
@@ -126,7 +133,8 @@ def oip(url: str, *, layout: TensorLayout = "auto", **options: Unpack[HttpOption
     The first call reads the model's metadata. Inputs named like the model fields take one field
     each; a single input of another name takes all fields, in the order of the mapping. Numbers are
     checked against the datatype of the input before they travel; an output of one value a row
-    becomes a value, one of several a list.
+    becomes a value, one of several a list. A model that "is not ready" is asked again like a server
+    that is down, whatever the status.
 
     Parameters: `url`, the address of the model, with `/versions/VERSION` after it where one is
     meant; `layout`, how rows travel where the metadata names no inputs (`auto`, see
