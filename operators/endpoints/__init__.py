@@ -11,7 +11,10 @@ from .endpoint import Endpoint as Endpoint
 from .endpoint import UnwritableError as UnwritableError
 from .function import function as function
 from .http_endpoint import HttpEndpoint as HttpEndpoint
+from .http_json import http_json as http_json
 from .http_options import HttpOptions as HttpOptions
+from .kserve_v1 import kserve_v1 as kserve_v1
+from .mlflow import mlflow as mlflow
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
@@ -30,6 +33,9 @@ __all__ = [
     "basic",
     "bearer",
     "function",
+    "http_json",
+    "kserve_v1",
+    "mlflow",
     "oip",
     "onnx",
     "parse_endpoint",

@@ -20,9 +20,10 @@ from .address import secrets_in, shown
 from .auth import Auth
 from .endpoint import UnwritableError
 from .http_options import MAX_ANSWER_BYTES, HttpOptions
+from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
-from .refusals import UnauthorizedError, reason, refusal, shortened
+from .refusals import UnauthorizedError, reason, refusal, shortened, told
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -50,12 +51,20 @@ _ALERTS = {
 class HttpJson:
     """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
 
-    Parameters: `content_type`, what bodies are (`application/json`); the others, see
-    `HttpOptions`. It keeps no secret in its repr.
+    Parameters: `content_type`, what bodies are (`application/json`); `not_finite`, whether NaN and
+    Infinity in an answer are numbers, see `json_answer` (False); the others, see `HttpOptions`. It
+    keeps no secret in its repr.
     """
 
-    def __init__(self, *, content_type: str = _JSON, **options: Unpack[HttpOptions]) -> None:
+    def __init__(
+        self,
+        *,
+        content_type: str = _JSON,
+        not_finite: bool = False,
+        **options: Unpack[HttpOptions],
+    ) -> None:
         self._content_type = content_type
+        self._not_finite = not_finite
         self._prototype = options.get("auth")
         self._auth: Auth | None = None
         self._tls = options.get("tls")
@@ -202,8 +211,8 @@ class HttpJson:
         except self._silence as error:
             raise self._silent(f"{method} {shown(url)}", error) from None
         try:
-            return orjson.loads(answer)
-        except orjson.JSONDecodeError:
+            return decoded(answer, not_finite=self._not_finite)
+        except ValueError:
             raise self.garbage(
                 method,
                 url,
@@ -220,9 +229,16 @@ class HttpJson:
             self._mask.hide(*secrets_in(url))
         return parsed
 
-    def garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used."""
-        return UnavailableError(f"{method} {shown(url)} answered {self._mask(what)}", answered=True)
+    def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used.
+
+        `what` says how it is, and `answer` is what was decoded: an error may be in it, since there
+        are servers that answer one as a success.
+        """
+        said = told(answer) if isinstance(answer, dict) else ""
+        # Masked before it is cut: half of a secret would not be found.
+        what = self._mask(what) + (f": {shortened(self._mask(said))}" if said else "")
+        return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""

@@ -32,14 +32,17 @@ class HttpEndpoint(Endpoint):
     messages; the others, see `HttpOptions`. Raises TypeError or ValueError for what is wrong.
     """
 
+    reads_not_finite: bool = False
+    """Whether NaN and Infinity in an answer are numbers, for servers that write them so."""
+
     def __init__(self, url: str, *, example: str, **options: Unpack[HttpOptions]) -> None:
         self._url = url
         self._parts = checked_url(url, example=example)
         self._options = checked_options(options, self._parts)
-        self._http = HttpJson(**self._options)
+        self._http = HttpJson(not_finite=self.reads_not_finite, **self._options)
 
     async def open(self, context: Context) -> None:
-        self._http = HttpJson(**self._options)
+        self._http = HttpJson(not_finite=self.reads_not_finite, **self._options)
         await self._http.open(context, self.max_in_flight)
 
     async def close(self) -> None:
@@ -57,6 +60,8 @@ class HttpEndpoint(Endpoint):
         """Ask for what is there, and return what waits for the decoded answer."""
         return self._http.request("GET", url)
 
-    def _garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used; `what` says how it is."""
-        return self._http.garbage(method, url, what)
+    def _garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used: `what` says how it is, and
+        what was decoded, `answer`, may hold an error.
+        """
+        return self._http.garbage(method, url, what, answer)

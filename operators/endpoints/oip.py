@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from itertools import count
+from secrets import token_hex
 from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
@@ -52,6 +54,8 @@ class Oip(HttpEndpoint):
         self._inputs: Sequence[Tensor] | None = None
         self._layout: Layout | None = None
         self._asking = asyncio.Lock()
+        self._run = token_hex(4)
+        self._numbers = count(1)
         await super().open(context)
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
@@ -60,28 +64,33 @@ class Oip(HttpEndpoint):
             {"name": tensor.name, "shape": shape, "datatype": tensor.datatype, "data": values}
             for tensor, values, shape in layout.fill(rows)
         ]
+        number = f"{self._run}-{next(self._numbers)}"
         try:
-            answer = await self._post(self._infer, {"inputs": inputs})
+            answer = await self._post(self._infer, {"id": number, "inputs": inputs})
         except DataError as error:
             if _LOADING.search(str(error)):
                 raise UnavailableError(str(error), answered=True) from None
             raise
         try:
+            answers_to = answer.get("id")
+            if answers_to is not None and answers_to != number:
+                # A duplicate that came late, say: its rows are those of other records.
+                raise ValueError(f"it answers request {str(answers_to)[:80]!r}, not {number!r}")
             version = answer.get("model_version")
             outputs = {str(output["name"]): output for output in answer["outputs"]}
             columns = [
                 columns_of(output["data"], output["shape"], len(rows))
                 for output in outputs.values()
             ]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             why = f" ({error})" if type(error) is ValueError else ""
             raise self._garbage(
-                "POST", self._infer, f"without a usable tensor for {len(rows)} rows{why}"
+                "POST", self._infer, f"without a usable tensor for {len(rows)} rows{why}", answer
             ) from None
         return Answer(
             tuple(outputs),
             list(zip(*columns, strict=True)),
-            str(version) if version is not None else None,
+            str(version) if version not in (None, "") else None,
         )
 
     async def _arranged(
@@ -133,8 +142,11 @@ def oip(url: str, *, layout: TensorLayout = "auto", **options: Unpack[HttpOption
     The first call reads the model's metadata. Inputs named like the model fields take one field
     each; a single input of another name takes all fields, in the order of the mapping. Numbers are
     checked against the datatype of the input before they travel; an output of one value a row
-    becomes a value, one of several a list. A model that "is not ready" is asked again like a server
-    that is down, whatever the status.
+    becomes a value, one of several a list. Text travels as BYTES, and BYTES in an answer are the
+    text that stands there; what the server adds as `parameters` is not looked at. Tensors are
+    JSON: a server that takes FP16 or BF16 in the binary extension alone (Triton) refuses them.
+    Requests are numbered, and an answer with another number than its request's is not used. A
+    model that "is not ready" is asked again, like a server that is down, whatever the status.
 
     Parameters: `url`, the address of the model, with `/versions/VERSION` after it where one is
     meant; `layout`, how rows travel where the metadata names no inputs (`auto`, see

@@ -7,6 +7,8 @@ from typing import Unpack
 
 from .endpoint import Endpoint
 from .http_options import HttpOptions
+from .kserve_v1 import kserve_v1
+from .mlflow import mlflow
 from .oip import oip
 from .onnx import onnx
 from .wml import wml
@@ -19,6 +21,10 @@ _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "wml+https://": (len("wml+"), wml),
     "oip+http://": (len("oip+"), oip),
     "oip+https://": (len("oip+"), oip),
+    "v1+http://": (len("v1+"), kserve_v1),
+    "v1+https://": (len("v1+"), kserve_v1),
+    "mlflow+http://": (len("mlflow+"), mlflow),
+    "mlflow+https://": (len("mlflow+"), mlflow),
 }
 
 
@@ -58,9 +64,18 @@ def _nearest(text: str) -> str | None:
 
     if text.endswith(".onnx") and ":" not in text:
         return f"onnx:{text}"
-    if text.startswith(("http://", "https://")):
-        scheme = text.partition("://")[0]
-        return f"oip+{scheme}://" if "/v2/models/" in text else f"wml+{scheme}://"
+    scheme, is_address, rest = text.partition("://")
+    if is_address and scheme in ("http", "https"):
+        path = rest.partition("?")[0].rstrip("/")
+        for protocol, is_meant in (
+            ("oip", "/v2/models/" in path),
+            ("mlflow", path.endswith("/invocations")),
+            ("v1", path.endswith(":predict") or "/v1/models/" in path),
+            ("wml", "/deployments/" in path),
+        ):
+            if is_meant:
+                return f"{protocol}+{scheme}://"
+        return "http_json() in the graph file, for JSON of the server's own form"
     start, separator, _ = text.partition("//")
     start = start + separator if separator else start.partition(":")[0] + ":"
     near = get_close_matches(start, _PROTOCOLS, n=1, cutoff=0.5)

@@ -105,7 +105,7 @@ def reason(body: bytes, mask: Mask) -> str:
     """What the body of an error says, masked, on one line of at most 200 characters."""
     try:
         said = mask(told(orjson.loads(body)))
-    except (orjson.JSONDecodeError, RecursionError):  # or lists in lists in lists
+    except orjson.JSONDecodeError:
         said = ""
     # Masked before it is cut: half of a secret would not be found.
     return shortened(said or mask(body.decode("utf-8", "replace"))[: 20 * _LONGEST])
@@ -117,13 +117,20 @@ def told(said: Json) -> str:
     >>> told({"error": {"code": 400, "message": "no such field", "status": "INVALID_ARGUMENT"}})
     'no such field'
     """
+    try:
+        return _told(said)
+    except RecursionError:  # lists in lists in lists
+        return ""
+
+
+def _told(said: Json) -> str:
     if isinstance(said, str):
         return said
     if isinstance(said, list):
-        return "; ".join(filter(None, map(told, said)))
+        return "; ".join(filter(None, map(_told, said)))
     if isinstance(said, dict):
         for key in _MESSAGES:
-            found = told(said.get(key))
+            found = _told(said.get(key))
             if found:
                 return found
     return ""

@@ -29,8 +29,10 @@ and what a regrouper has taken from one, a batch in the hands of each actor, and
 class Watched(Endpoint):
     """An endpoint that notes when it is asked for each batch."""
 
-    def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoints.parse_endpoint(endpoint)
+    def __init__(self, endpoint: str | Endpoint) -> None:
+        if isinstance(endpoint, str):
+            endpoint = endpoints.parse_endpoint(endpoint)
+        self._endpoint = endpoint
         self.tries: dict[object, list[float]] = {}
 
     async def open(self, context: Context) -> None:
@@ -112,9 +114,9 @@ def _said(numbers: Iterable[int], version: str | None = None) -> list[Record]:
 
 @pytest.mark.asyncio
 async def test_a_server_that_accepts_and_never_answers_is_waited_for(
-    process: ModelProcess, protocol: str
+    process: ModelProcess, served: str
 ) -> None:
-    endpoint = process.endpoints[protocol]
+    endpoint = process.endpoints[served]
     retry = Retry(attempts=2, first=0.01, longest=0.05)
     scoring = Scoring(endpoint, timeout=0.15, retry=retry, pushed=True)
     try:
@@ -129,7 +131,7 @@ async def test_a_server_that_accepts_and_never_answers_is_waited_for(
             waiting = progress.node("score").waiting
             assert waiting is not None
             assert waiting.endswith("gave no answer within 0.15 s")
-            assert f"score({protocol}('http://127.0.0.1:" in waiting
+            assert f"score({served}('http://127.0.0.1:" in waiting
             assert within_bounds(progress)
             assert progress.settled == 160
             assert progress.read <= 160 + READ_AHEAD
@@ -149,10 +151,10 @@ async def test_a_server_that_accepts_and_never_answers_is_waited_for(
 
 @pytest.mark.asyncio
 async def test_a_hanging_server_costs_records_where_that_is_the_choice(
-    paused: ModelProcess, protocol: str
+    paused: ModelProcess, served: str
 ) -> None:
     scoring = Scoring(
-        paused.endpoints[protocol],
+        paused.endpoints[served],
         timeout=0.1,
         retry=Retry(attempts=2, first=0.01, longest=0.05, when_down="failed"),
         pushed=True,
@@ -179,10 +181,10 @@ def _number(n: object) -> int:
 
 @pytest.mark.asyncio
 async def test_a_hanging_server_fails_the_job_where_that_is_the_choice(
-    paused: ModelProcess, protocol: str
+    paused: ModelProcess, served: str
 ) -> None:
     scoring = Scoring(
-        paused.endpoints[protocol],
+        paused.endpoints[served],
         [record(n) for n in range(320)],
         timeout=0.1,
         retry=Retry(attempts=2, first=0.01, longest=0.05, when_down="fail"),
@@ -192,7 +194,7 @@ async def test_a_hanging_server_fails_the_job_where_that_is_the_choice(
     for part in (
         "graph 'scoring': 'score' failed on records, between records 0 and 15: ",
         "given up after 2 tries: ",
-        f"score({protocol}('http://127.0.0.1:",
+        f"score({served}('http://127.0.0.1:",
         "gave no answer within 0.1 s",
     ):
         assert part in str(caught.value)

@@ -172,6 +172,21 @@ async def test_a_reset_on_a_kept_connection_is_silence_and_the_next_call_connect
 
 
 @pytest.mark.asyncio
+async def test_an_answer_that_comes_twice_is_used_once(script: Script, context: Context) -> None:
+    script.answer(200, GOOD)
+    once = script.answers[0]
+    assert once is not None
+    script.answers[0] = once + once
+    other = {"predictions": [{"fields": ["prediction"], "values": [["a"], ["b"]]}]}
+    script.answer(200, other)
+    async with opened(wml(script.url + PATH), context) as endpoint:
+        first = await endpoint.predict(("a", "b"), ROWS)
+        second = await endpoint.predict(("a", "b"), ROWS)
+    assert (first.rows, second.rows) == ([["setosa"], ["virginica"]], [["a"], ["b"]])
+    assert script.connections == 2
+
+
+@pytest.mark.asyncio
 async def test_a_refused_connection_is_silence(context: Context) -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port

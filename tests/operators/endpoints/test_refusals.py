@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from thalweg.operators.endpoints.refusals import reason, refusal
+from thalweg.operators.endpoints.mask import Mask
+from thalweg.operators.endpoints.refusals import UnauthorizedError, reason, refusal
 from thalweg.runtime.errors import (
     BusyError,
     DataError,
@@ -21,7 +22,7 @@ Refusal = BusyError | DataError | MisconfiguredError | UnavailableError
 
 def refused(status: int, body: Any = b"", headers: Mapping[str, str] | None = None) -> Refusal:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return refusal("POST http://h/x", status, headers or {}, data)
+    return refusal("POST http://h/x", status, headers or {}, data, mask=Mask())
 
 
 def wml(status: str) -> dict[str, object]:
@@ -41,7 +42,7 @@ OPENAI = {"error": {"message": "wrong width", "type": "x", "param": None, "code"
         (400, wml("status_code"), DataError, "wrong width"),
         (400, wml("statusCode"), DataError, "wrong width"),
         (400, wml("status"), DataError, "wrong width"),
-        (401, {"errors": [{"message": "no token"}]}, MisconfiguredError, "no token"),
+        (401, {"errors": [{"message": "no token"}]}, UnauthorizedError, "no token"),
         (404, {"errors": [{"message": "no such"}]}, MisconfiguredError, "no such"),
         # Open Inference Protocol: Triton, MLServer, KServe
         (400, {"error": "wrong width"}, DataError, "wrong width"),
@@ -70,7 +71,7 @@ OPENAI = {"error": {"message": "wrong width", "type": "x", "param": None, "code"
         # BentoML
         (400, {"error": "1 validation error", "detail": [{"msg": "x"}]}, DataError, "1 validation"),
         (400, [{"error": "wrong width"}], DataError, "wrong width"),
-        (401, {"error": "Authorization error"}, MisconfiguredError, "Authorization error"),
+        (401, {"error": "Authorization error"}, UnauthorizedError, "Authorization error"),
         (429, {"error": "Too many requests"}, BusyError, "Too many requests"),
         (503, {"error": "shed"}, BusyError, "shed"),
         # LitServe, FastAPI
@@ -128,7 +129,7 @@ def test_a_gateway_that_does_not_tell_the_status_behind_it_is_a_broken_server(bo
         (404, "true", UnavailableError),
         (409, "true", UnavailableError),
         (409, "True ", UnavailableError),
-        (401, "true", MisconfiguredError),
+        (401, "true", UnauthorizedError),
         (403, "true", MisconfiguredError),
         (302, "true", MisconfiguredError),
         (429, "true", BusyError),
@@ -173,4 +174,4 @@ def test_advice_how_long_to_wait_is_read_in_all_its_forms(
 
 
 def test_lists_without_end_in_an_error_do_no_harm() -> None:
-    assert reason(b"[" * 1000 + b"]" * 1000) == "[" * 200 + "…"
+    assert reason(b"[" * 1000 + b"]" * 1000, Mask()) == "[" * 200 + "…"
