@@ -44,7 +44,7 @@ class Flowers:
 
 
 def train(python: Path, server: str, folder: Path) -> Flowers:
-    """Train the models that this server serves into `folder`, with the Python of its environment."""
+    """Train what this server serves into `folder`, with the Python of its environment."""
     command = (python, "-W", "ignore", _SCRIPT, server, folder)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""MLServer over the Open Inference Protocol: it answers 500 for bad data, and 400 while it loads."""
+"""MLServer, over the Open Inference Protocol: 500 is for bad data, and 400 while it loads."""
 
 from __future__ import annotations
 

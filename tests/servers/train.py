@@ -21,7 +21,12 @@ MEASURES = ("sepal_length", "sepal_width", "petal_length")
 # MLServer's names for what the fields of `columns` are.
 COLUMNS = [
     *({"name": name, "datatype": "FP64", "shape": [-1, 1]} for name in MEASURES),
-    {"name": "species", "datatype": "BYTES", "shape": [-1, 1], "parameters": {"content_type": "str"}},
+    {
+        "name": "species",
+        "datatype": "BYTES",
+        "shape": [-1, 1],
+        "parameters": {"content_type": "str"},
+    },
 ]
 
 
