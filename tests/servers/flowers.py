@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COLUMNS", "MEASURES", "Flowers", "Record", "train"]
+from thalweg.operators.transforms.score import Prediction
+
+__all__ = ["COLUMNS", "MEASURES", "Flowers", "Joined", "Record", "joined", "train"]
 
 Record = dict[str, object]
 
@@ -20,6 +22,13 @@ COLUMNS = {**MEASURES, "species": "species"}
 """The fields that the model `columns` takes."""
 
 _SCRIPT = Path(__file__).with_name("train.py")
+
+Joined = tuple[object, Prediction, str | None]
+
+
+def joined(record: Record, prediction: Prediction) -> Joined:
+    """The number of a record, what the model said, and the version that it told."""
+    return record["n"], prediction, prediction.model_version
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,18 @@ class Flowers:
         return [{"n": n, **flower} for n, flower in enumerate(self.flowers)]
 
     def scored(
-        self, model: str, name: str, numbers: Iterable[int] | None = None, **added: object
+        self,
+        model: str,
+        name: str,
+        numbers: Iterable[int] | None = None,
+        *,
+        version: str | None = None,
     ) -> list[Record]:
-        """These records, or all, with what the model said as `name` and what else is added."""
+        """These records, or all, with what the model said as `name`, and with its version."""
         chosen = range(len(self.flowers)) if numbers is None else numbers
         said = self.said[model]
-        return [{"n": n, **self.flowers[n], name: said[n], **added} for n in chosen]
+        told: Record = {} if version is None else {"model_version": version}
+        return [{"n": n, **self.flowers[n], name: said[n], **told} for n in chosen]
 
 
 def train(python: Path, server: str, folder: Path) -> Flowers:

@@ -8,11 +8,10 @@ import pytest
 
 from thalweg import Graph, JobFailed
 from thalweg.operators import score, sources
-from thalweg.operators.transforms.score import Prediction
 from thalweg.testing import CollectingSink
 
 from ..faults.scoring import Scoring
-from .flowers import COLUMNS, MEASURES, Record
+from .flowers import COLUMNS, MEASURES, Joined, Record, joined
 from .interruptions import PATIENCE, stand_still, start_again, start_late
 
 if TYPE_CHECKING:
@@ -48,19 +47,19 @@ async def test_a_thousand_flowers_are_scored_in_order_with_what_the_model_itself
 
 @pytest.mark.asyncio
 async def test_columns_go_by_their_names_and_a_join_gets_no_version(mlflow: Served) -> None:
-    joined: CollectingSink[tuple[object, Prediction, str | None]] = CollectingSink()
+    sink: CollectingSink[Joined] = CollectingSink()
     graph = Graph("joined")
     operator = score(
         f"mlflow+{mlflow.server.url}",
         fields=dict(reversed(COLUMNS.items())),
-        join=lambda record, prediction: (record["n"], prediction, prediction.model_version),
+        join=joined,
     )
     stream = graph.read("records", sources.records(mlflow.flowers.records))
-    stream.batch(64).via("score", operator).to("joined", joined)
+    stream.batch(64).via("score", operator).to("joined", sink)
     async with graph.start() as job:
         await job.wait()
     said = mlflow.flowers.said["columns"]
-    assert joined.records == [(n, {"prediction": width}, None) for n, width in enumerate(said)]
+    assert sink.records == [(n, {"prediction": width}, None) for n, width in enumerate(said)]
 
 
 @pytest.mark.asyncio

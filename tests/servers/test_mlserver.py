@@ -9,11 +9,10 @@ import pytest
 
 from thalweg import Graph, JobFailed
 from thalweg.operators import score, sources
-from thalweg.operators.transforms.score import Prediction
 from thalweg.testing import CollectingSink
 
 from ..faults.scoring import Scoring
-from .flowers import COLUMNS, MEASURES, Record
+from .flowers import COLUMNS, MEASURES, Joined, Record, joined
 from .interruptions import PATIENCE, stand_still, start_again, start_late
 
 if TYPE_CHECKING:
@@ -22,11 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.service, pytest.mark.timeout(PATIENCE + 150)]
 
 FIELDS: Mapping[str, Mapping[str, str]] = {"iris": MEASURES, "bare": MEASURES, "columns": COLUMNS}
-VERSIONS: Mapping[str, Mapping[str, object]] = {
-    "iris": {"model_version": "v7"},
-    "bare": {},
-    "columns": {},
-}
+VERSIONS: Mapping[str, str | None] = {"iris": "v7", "bare": None, "columns": None}
 
 
 def scoring(
@@ -51,26 +46,26 @@ async def test_a_thousand_flowers_are_scored_in_order_with_what_the_model_itself
     job = scoring(mlserver, model)
     await job.run()
     said = "iris" if model == "bare" else model
-    assert job.scored.records == mlserver.flowers.scored(said, "predict", **VERSIONS[model])
+    assert job.scored.records == mlserver.flowers.scored(said, "predict", version=VERSIONS[model])
     assert len(job.scored.records) == 1000
     assert not job.failed.records
 
 
 @pytest.mark.asyncio
 async def test_a_join_gets_the_prediction_with_the_version_of_the_model(mlserver: Served) -> None:
-    joined: CollectingSink[tuple[object, Prediction, str | None]] = CollectingSink()
+    sink: CollectingSink[Joined] = CollectingSink()
     graph = Graph("joined")
     operator = score(
         f"oip+{mlserver.server.url}/v2/models/iris/versions/v7",
         fields=MEASURES,
-        join=lambda record, prediction: (record["n"], prediction, prediction.model_version),
+        join=joined,
     )
     stream = graph.read("records", sources.records(mlserver.flowers.records))
-    stream.batch(64).via("score", operator).to("joined", joined)
+    stream.batch(64).via("score", operator).to("joined", sink)
     async with graph.start() as job:
         await job.wait()
     said = mlserver.flowers.said["iris"]
-    assert joined.records == [(n, {"predict": width}, "v7") for n, width in enumerate(said)]
+    assert sink.records == [(n, {"predict": width}, "v7") for n, width in enumerate(said)]
 
 
 @pytest.mark.asyncio
@@ -133,7 +128,7 @@ async def test_what_the_datatype_in_the_metadata_cannot_carry_is_not_sent(
         (records[137], told)
     ]
     good = [n for n in range(1000) if n != 137]
-    expected = mlserver.flowers.scored(model, "predict", good, **VERSIONS[model])
+    expected = mlserver.flowers.scored(model, "predict", good, version=VERSIONS[model])
     assert job.scored.records == expected
 
 
@@ -165,7 +160,7 @@ async def test_a_server_that_stands_still_for_three_seconds_is_waited_for(
 ) -> None:
     job = scoring(mlserver, "iris", timeout=0.5)
     await stand_still(mlserver.server, job, 3.0)
-    assert job.scored.records == mlserver.flowers.scored("iris", "predict", model_version="v7")
+    assert job.scored.records == mlserver.flowers.scored("iris", "predict", version="v7")
     assert not job.failed.records
 
 
@@ -176,7 +171,7 @@ async def test_a_server_that_is_killed_and_started_again_costs_no_record(
 ) -> None:
     job = scoring(mlserver, model)
     await start_again(mlserver.server, job)
-    assert job.scored.records == mlserver.flowers.scored(model, "predict", **VERSIONS[model])
+    assert job.scored.records == mlserver.flowers.scored(model, "predict", version=VERSIONS[model])
     assert not job.failed.records
 
 
@@ -186,5 +181,5 @@ async def test_a_server_that_starts_after_the_job_is_waited_for_until_its_model_
 ) -> None:
     job = scoring(mlserver, "iris")
     await start_late(mlserver.server, job)
-    assert job.scored.records == mlserver.flowers.scored("iris", "predict", model_version="v7")
+    assert job.scored.records == mlserver.flowers.scored("iris", "predict", version="v7")
     assert not job.failed.records
