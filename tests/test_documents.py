@@ -162,7 +162,7 @@ def test_a_command_exists_with_its_options(
 ) -> None:
     words = shlex.split(command)
     if words[0] == "make":
-        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         variables = re.findall(r"^([A-Z]+) \?=", (ROOT / "Makefile").read_text("utf-8"), re.M)
         for word in words[1:]:
             variable, equals, _ = word.partition("=")

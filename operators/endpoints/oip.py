@@ -10,7 +10,7 @@ from secrets import token_hex
 from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
-from ...runtime.contracts import Context, DataError
+from ...runtime.contracts import Context, DataError, UnavailableError
 from .address import shown
 from .endpoint import Answer, Endpoint
 from .http_endpoint import HttpEndpoint
@@ -25,6 +25,8 @@ single one of shape [rows, fields]; `auto` takes the single one."""
 
 _EXAMPLE = "http://HOST/v2/models/NAME"
 _PATH = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/infer)?/?\Z")
+# MLServer says so with a 400, which blames the data, for as long as it loads the model.
+_LOADING = re.compile(r"\bis not ready\b")
 
 
 class Oip(HttpEndpoint):
@@ -63,7 +65,12 @@ class Oip(HttpEndpoint):
             for tensor, values, shape in layout.fill(rows)
         ]
         number = f"{self._run}-{next(self._numbers)}"
-        answer = await self._post(self._infer, {"id": number, "inputs": inputs})
+        try:
+            answer = await self._post(self._infer, {"id": number, "inputs": inputs})
+        except DataError as error:
+            if _LOADING.search(str(error)):
+                raise UnavailableError(str(error), answered=True) from None
+            raise
         try:
             answers_to = answer.get("id")
             if answers_to is not None and answers_to != number:
@@ -138,7 +145,8 @@ def oip(url: str, *, layout: TensorLayout = "auto", **options: Unpack[HttpOption
     becomes a value, one of several a list. Text travels as BYTES, and BYTES in an answer are the
     text that stands there; what the server adds as `parameters` is not looked at. Tensors are
     JSON: a server that takes FP16 or BF16 in the binary extension alone (Triton) refuses them.
-    Requests are numbered, and an answer with another number than its request's is not used.
+    Requests are numbered, and an answer with another number than its request's is not used. A
+    model that "is not ready" is asked again, like a server that is down, whatever the status.
 
     Parameters: `url`, the address of the model, with `/versions/VERSION` after it where one is
     meant; `layout`, how rows travel where the metadata names no inputs (`auto`, see

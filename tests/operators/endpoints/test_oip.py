@@ -399,3 +399,25 @@ def test_a_wrong_address_is_told_when_the_graph_is_built(url: str) -> None:
 def test_an_unknown_layout_lists_the_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"auto.*per_field.*stacked.*not 'flat'"):
         oip("http://h/v2/models/iris", layout="flat")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_is_not_ready_yet_blames_no_row(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, ALL)
+    script.answer(400, {"error": "Model iris is not ready yet."})
+    with pytest.raises(UnavailableError, match=r"answered 400: Model iris is not ready") as caught:
+        await ask(script, context)
+    assert caught.value.answered
+
+
+@pytest.mark.asyncio
+async def test_the_name_of_a_model_does_not_make_it_unready(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, ALL)
+    script.answer(400, {"error": "the width is wrong"})
+    async with opened(oip(script.url + "/v2/models/is%20not%20ready"), context) as endpoint:
+        with pytest.raises(DataError, match="the width is wrong"):
+            await endpoint.predict(FIELDS, list(ROWS))
