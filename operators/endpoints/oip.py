@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 from urllib.parse import urlunsplit
 
 from ...runtime.contracts import Context, DataError
 from .endpoint import Answer, Endpoint
 from .http import MAX_ANSWER_BYTES, HttpJson, checked_url, encoded, shown
-from .tensors import Layout, Tensor, arrange, columns_of, datatype_of
+from .tensors import Layout, Tensor, arrange, columns_of, datatype_of, described
 
 __all__ = ["Oip", "TensorLayout", "oip"]
 
@@ -83,12 +83,9 @@ class Oip(Endpoint):
     async def _arranged(
         self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]
     ) -> Layout:
-        # The first calls come together: one asks for the metadata, the others wait for it.
-        async with self._asking:
-            if self._inputs is None:
-                self._inputs = self._read(await self._http.request("GET", self._model))
-        if self._inputs:
-            self._layout = arrange(fields, self._inputs, repr(self))
+        inputs = await self._asked()
+        if inputs:
+            self._layout = arrange(fields, inputs, repr(self))
             return self._layout
         # Not kept: the datatypes are those of this batch.
         if self._unsaid == "per_field":
@@ -96,6 +93,16 @@ class Oip(Endpoint):
             tensors = [Tensor(name, _datatype(values), (-1, 1)) for name, values in columns]
             return Layout(tuple(tensors), stacked=False)
         return Layout((Tensor("input-0", _datatype(sum(rows, ())), (-1, -1)),), stacked=True)
+
+    async def _asked(self) -> Sequence[Tensor]:
+        # The first calls come together: one asks for the metadata, the others wait for it.
+        async with self._asking:
+            if self._inputs is None:
+                self._inputs = self._read(await self._http.request("GET", self._model))
+            return self._inputs
+
+    async def fields(self) -> Mapping[str, str] | None:
+        return described(await self._asked()) or None
 
     def _read(self, metadata: Any) -> Sequence[Tensor]:
         try:

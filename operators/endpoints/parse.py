@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from .endpoint import Endpoint
 from .oip import oip
 from .onnx import onnx
+from .several import several
 from .wml import wml
 
-__all__ = ["parse_endpoint"]
+__all__ = ["endpoint_texts", "parse_endpoint"]
 
 _PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
@@ -18,6 +20,8 @@ _PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
     "oip+http://": (len("oip+"), oip),
     "oip+https://": (len("oip+"), oip),
 }
+_FILES = "|".join(re.escape(prefix) for prefix in _PROTOCOLS if not prefix.endswith("//"))
+_NEXT = re.compile(rf"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://|{_FILES})")
 
 
 def parse_endpoint(text: str) -> Endpoint:
@@ -28,8 +32,15 @@ def parse_endpoint(text: str) -> Endpoint:
     >>> parse_endpoint("oip+http://127.0.0.1:8501/v2/models/iris")
     oip('http://127.0.0.1:8501/v2/models/iris')
 
+    Several endpoints are divided by spaces or commas, and make one of `several`. A comma or a
+    space that stands in a path or a URL divides nothing, unless what follows begins as an endpoint
+    does, with a scheme and `://` or a prefix such as `onnx:`: there write it as `%2C` or `%20`.
+
     Raises ValueError for another prefix, naming the valid ones, and for a wrong path or URL.
     """
+    texts = endpoint_texts(text)
+    if len(texts) > 1:
+        return several(texts)
     for prefix, (cut, make) in _PROTOCOLS.items():
         if text.startswith(prefix):
             return make(text[cut:])
@@ -41,6 +52,15 @@ def parse_endpoint(text: str) -> Endpoint:
         f"{start!r} starts no endpoint{meant}; an endpoint starts with one of "
         + ", ".join(_PROTOCOLS)
     )
+
+
+def endpoint_texts(text: str) -> list[str]:
+    """The text of each endpoint in a text that may name several.
+
+    >>> endpoint_texts("onnx:flat, old.onnx oip+http://a/v2/models/m,oip+http://b/v2/models/m")
+    ['onnx:flat, old.onnx', 'oip+http://a/v2/models/m', 'oip+http://b/v2/models/m']
+    """
+    return _NEXT.split(text)
 
 
 def _nearest(text: str) -> str | None:

@@ -41,10 +41,10 @@ class Wml(Endpoint):
         await self._http.open(self.max_in_flight)
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
-        asked = self._http.request(
-            "POST", self._url, encoded({"input_data": [{"fields": fields, "values": rows}]})
-        )
-        del rows  # Written now, and many requests are under way at once.
+        # No fields are those of a model that takes plain arrays.
+        part = {"fields": fields, "values": rows} if fields else {"values": rows}
+        asked = self._http.request("POST", self._url, encoded({"input_data": [part]}))
+        del part, rows  # Written now, and many requests are under way at once.
         answer = await asked
         try:
             (prediction,) = answer["predictions"]
