@@ -20,7 +20,7 @@ _COMMANDS = {
     "test": "run a graph with simulated faults, and compare what arrives",
     "serve": "serve a model over HTTP, for tests and small loads",
     "score": "print what a model answers, for records given by hand",
-    "check": "ask a model whether it is up, which fields it takes, and how long it takes",
+    "check": "ask a model what it takes, and in what time it answers",
 }
 _STATUS = """\
 exit status:

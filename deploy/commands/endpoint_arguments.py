@@ -64,6 +64,8 @@ def field_names(text: str) -> dict[str, str]:
             )
         if ours in fields:
             raise argparse.ArgumentTypeError(f"{ours!r} is given twice")
+        if (theirs or ours) in fields.values():
+            raise argparse.ArgumentTypeError(f"two fields feed {theirs or ours!r}")
         fields[ours] = theirs or ours
     return fields
 
