@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ..exit_status import UsageError
 
 if TYPE_CHECKING:
-    from ...operators.endpoints import Endpoint
+    from ...operators.endpoints import Endpoint, HttpOptions
 
 __all__ = ["add_endpoint", "endpoints_of", "field_names"]
 
 
 def add_endpoint(parser: argparse.ArgumentParser) -> None:
-    """Declare `ENDPOINT`, `--fields` and `--timeout`."""
+    """Declare `ENDPOINT`, `--fields`, `--timeout`, and how requests prove who sends them."""
     parser.add_argument(
         "endpoint",
         metavar="ENDPOINT",
@@ -36,6 +36,21 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long one request may take (10)",
     )
+    group = parser.add_argument_group(
+        "authentication", "Secrets stand in the environment or a file, never on the command line."
+    )
+    proof = group.add_mutually_exclusive_group()
+    proof.add_argument(
+        "--bearer", metavar="PLACE", help="send the token at env:NAME or file:PATH as a bearer"
+    )
+    proof.add_argument(
+        "--api-key", metavar="PLACE", help="send the key at env:NAME or file:PATH as X-API-Key"
+    )
+    group.add_argument(
+        "--ca",
+        metavar="FILE",
+        help="trust the certificates in this PEM file, instead of those of the system",
+    )
 
 
 def endpoints_of(arguments: argparse.Namespace) -> list[Endpoint]:
@@ -44,9 +59,32 @@ def endpoints_of(arguments: argparse.Namespace) -> list[Endpoint]:
 
     text: str = arguments.endpoint
     try:
-        return [parse_endpoint(one) for one in endpoint_texts(text.strip(" ,"))]
+        options = _options(arguments)
+        return [parse_endpoint(one, **options) for one in endpoint_texts(text.strip(" ,"))]
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def _options(arguments: argparse.Namespace) -> HttpOptions:
+    from ...operators.endpoints import Tls, api_key, bearer
+
+    options: HttpOptions = {}
+    for option, place, make in (
+        ("--bearer", arguments.bearer, bearer),
+        ("--api-key", arguments.api_key, api_key),
+    ):
+        if place is not None:
+            try:
+                options["auth"] = make(place)
+            except ValueError:
+                # What was written is not shown: it may be the secret, and is in a history now.
+                raise UsageError(
+                    f"{option} takes the place of a secret, env:NAME or file:PATH, and never the "
+                    "secret itself: other users of the machine can read a command line"
+                ) from None
+    if arguments.ca is not None:
+        options["tls"] = Tls(ca=arguments.ca)
+    return options
 
 
 def field_names(text: str) -> dict[str, str]:

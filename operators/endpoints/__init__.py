@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from .auth import Auth as Auth
+from .auth import api_key as api_key
+from .auth import basic as basic
+from .auth import bearer as bearer
 from .endpoint import Answer as Answer
 from .endpoint import Endpoint as Endpoint
 from .endpoint import UnwritableError as UnwritableError
 from .function import function as function
+from .http_endpoint import HttpEndpoint as HttpEndpoint
+from .http_options import HttpOptions as HttpOptions
 from .member import EndpointStatistics as EndpointStatistics
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
 from .several import several as several
+from .tls import Tls as Tls
 from .wml import wml as wml
 
 __all__ = [
     "Answer",
+    "Auth",
     "Endpoint",
     "EndpointStatistics",
+    "HttpEndpoint",
+    "HttpOptions",
+    "Tls",
     "UnwritableError",
+    "api_key",
+    "basic",
+    "bearer",
     "function",
     "oip",
     "onnx",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
 from ...runtime.contracts import Context, DataError
+from .address import shown
 from .endpoint import Answer, Endpoint
-from .http import MAX_ANSWER_BYTES, HttpJson, checked_url, encoded, shown
+from .http_endpoint import HttpEndpoint
+from .http_options import HttpOptions
 from .tensors import Layout, Tensor, arrange, columns_of, datatype_of, described
 
 __all__ = ["Oip", "TensorLayout", "oip"]
@@ -23,13 +25,12 @@ _EXAMPLE = "http://HOST/v2/models/NAME"
 _PATH = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/infer)?/?\Z")
 
 
-class Oip(Endpoint):
+class Oip(HttpEndpoint):
     """See `oip`."""
 
-    def __init__(
-        self, url: str, *, layout: TensorLayout, token_from: str | None, max_answer_bytes: int
-    ) -> None:
-        parts = checked_url(url, example=_EXAMPLE, token_from=token_from)
+    def __init__(self, url: str, *, layout: TensorLayout, **options: Unpack[HttpOptions]) -> None:
+        super().__init__(url, example=_EXAMPLE, **options)
+        parts = self._parts
         path = _PATH.match(parts.path)
         if path is None:
             raise ValueError(
@@ -41,19 +42,15 @@ class Oip(Endpoint):
         self._model = urlunsplit(parts._replace(path=path[1], fragment=""))
         self._infer = urlunsplit(parts._replace(path=path[1] + "/infer", fragment=""))
         self._unsaid: TensorLayout = layout
-        self._options = (token_from, max_answer_bytes)
-        self._http = HttpJson(token_from=token_from, max_answer_bytes=max_answer_bytes)
 
     def __repr__(self) -> str:
         return f"oip({shown(self._model)!r})"
 
     async def open(self, context: Context) -> None:
-        token_from, max_answer_bytes = self._options
-        self._http = HttpJson(token_from=token_from, max_answer_bytes=max_answer_bytes)
         self._inputs: Sequence[Tensor] | None = None
         self._layout: Layout | None = None
         self._asking = asyncio.Lock()
-        await self._http.open(self.max_in_flight)
+        await super().open(context)
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
         layout = self._layout or await self._arranged(fields, rows)
@@ -61,7 +58,7 @@ class Oip(Endpoint):
             {"name": tensor.name, "shape": shape, "datatype": tensor.datatype, "data": values}
             for tensor, values, shape in layout.fill(rows)
         ]
-        answer = await self._http.request("POST", self._infer, encoded({"inputs": inputs}))
+        answer = await self._post(self._infer, {"inputs": inputs})
         try:
             version = answer.get("model_version")
             outputs = {str(output["name"]): output for output in answer["outputs"]}
@@ -71,7 +68,7 @@ class Oip(Endpoint):
             ]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = f" ({error})" if type(error) is ValueError else ""
-            raise self._http.garbage(
+            raise self._garbage(
                 "POST", self._infer, f"without a usable tensor for {len(rows)} rows{why}"
             ) from None
         return Answer(
@@ -98,7 +95,7 @@ class Oip(Endpoint):
         # The first calls come together: one asks for the metadata, the others wait for it.
         async with self._asking:
             if self._inputs is None:
-                self._inputs = self._read(await self._http.request("GET", self._model))
+                self._inputs = self._read(await self._get(self._model))
             return self._inputs
 
     async def fields(self) -> Mapping[str, str] | None:
@@ -111,12 +108,9 @@ class Oip(Endpoint):
                 for said in metadata.get("inputs") or ()
             ]
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._http.garbage(
+            raise self._garbage(
                 "GET", self._model, "with metadata whose inputs have no name, datatype and shape"
             ) from None
-
-    async def close(self) -> None:
-        await self._http.close()
 
 
 def _datatype(values: Sequence[object]) -> str:
@@ -130,13 +124,7 @@ def _datatype(values: Sequence[object]) -> str:
     return "FP64" if datatype == "INT64" else datatype
 
 
-def oip(
-    url: str,
-    *,
-    layout: TensorLayout = "auto",
-    token_from: str | None = None,
-    max_answer_bytes: int = MAX_ANSWER_BYTES,
-) -> Endpoint:
+def oip(url: str, *, layout: TensorLayout = "auto", **options: Unpack[HttpOptions]) -> Endpoint:
     """A model of the Open Inference Protocol v2 over REST.
 
     >>> oip("http://127.0.0.1:8501/v2/models/iris")
@@ -149,8 +137,7 @@ def oip(
 
     Parameters: `url`, the address of the model, with `/versions/VERSION` after it where one is
     meant; `layout`, how rows travel where the metadata names no inputs (`auto`, see
-    `TensorLayout`); `token_from`, the name of the environment variable that holds a bearer token,
-    read when the job starts (none); `max_answer_bytes`, the largest answer that is read (64 MiB).
-    Raises ValueError where the URL is not that of a model, or would send the token unencrypted.
+    `TensorLayout`); `auth`, `tls`, `max_answer_bytes` and `max_request_bytes`, see `HttpOptions`.
+    Raises ValueError where the URL is not that of a model, or would send a secret unencrypted.
     """
-    return Oip(url, layout=layout, token_from=token_from, max_answer_bytes=max_answer_bytes)
+    return Oip(url, layout=layout, **options)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Unpack
 
 from .endpoint import Endpoint
+from .http_options import HttpOptions
 from .oip import oip
 from .onnx import onnx
 from .several import several
@@ -13,7 +15,7 @@ from .wml import wml
 
 __all__ = ["endpoint_texts", "parse_endpoint"]
 
-_PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
+_PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
     "wml+http://": (len("wml+"), wml),
     "wml+https://": (len("wml+"), wml),
@@ -24,7 +26,7 @@ _FILES = "|".join(re.escape(prefix) for prefix in _PROTOCOLS if not prefix.endsw
 _NEXT = re.compile(rf"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://|{_FILES})")
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
     """The endpoint that a text names, by its prefix. Nothing is read, and nothing connected to.
 
     >>> parse_endpoint("onnx:graphs/models/iris.onnx")
@@ -36,14 +38,22 @@ def parse_endpoint(text: str) -> Endpoint:
     space that stands in a path or a URL divides nothing, unless what follows begins as an endpoint
     does, with a scheme and `://` or a prefix such as `onnx:`: there write it as `%2C` or `%20`.
 
-    Raises ValueError for another prefix, naming the valid ones, and for a wrong path or URL.
+    Parameters: `text`, a prefix and what follows it; the others, see `HttpOptions`, for a protocol
+    over HTTP. Raises ValueError for another prefix, naming the valid ones, for a wrong path or
+    URL, and for an option where nothing is sent; TypeError for an unknown option.
     """
     texts = endpoint_texts(text)
     if len(texts) > 1:
-        return several(texts)
+        return several(texts, **options)
+    given = {name: value for name, value in options.items() if value is not None}
     for prefix, (cut, make) in _PROTOCOLS.items():
         if text.startswith(prefix):
-            return make(text[cut:])
+            if given and "+http" not in prefix:
+                raise ValueError(
+                    f"an endpoint of {prefix!r} runs in this process and sends nothing, so it "
+                    f"takes no {next(iter(given))}"
+                )
+            return make(text[cut:], **given)
     near = _nearest(text)
     meant = f" (did you mean {near}?)" if near else ""
     # What follows the prefix may hold a secret.

@@ -9,8 +9,9 @@ from typing import TypeAlias, Union
 import orjson
 
 from ...runtime.contracts import BusyError, DataError, MisconfiguredError, UnavailableError
+from .mask import Mask
 
-__all__ = ["reason", "refusal", "shortened"]
+__all__ = ["UnauthorizedError", "reason", "refusal", "shortened"]
 
 Json: TypeAlias = Union[str, float, bool, "list[Json]", "dict[str, Json]", None]
 
@@ -19,22 +20,26 @@ _DATA = frozenset((400, 413, 415, 422))
 _BUSY = frozenset((408, 425, 429, 503))
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?\Z")
 _HINTS = {
-    401: ": give the endpoint token_from=, the environment variable that holds the token",
-    403: ": the token, if there is one, gives no permission",
+    403: ": what auth= says, if anything, gives no permission",
     404: ": no such model is served there",
 }
 
 
+class UnauthorizedError(MisconfiguredError):
+    """401: the server does not know who asks."""
+
+
 def refusal(
-    request: str, status: int, headers: Mapping[str, str], body: bytes
+    request: str, status: int, headers: Mapping[str, str], body: bytes, *, mask: Mask
 ) -> BusyError | DataError | MisconfiguredError | UnavailableError:
-    """The error for an answer that is not a success; `request` names the request in it.
+    """The error for an answer that is not a success; `request` names the request in it, and what
+    `mask` hides is not in it.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
     and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
     the data's doing, since servers disagree about codes.
     """
-    said = reason(body)
+    said = reason(body, mask)
     what = f"{request} answered {status}" + (f": {said}" if said else "")
     if status in _DATA:
         return DataError(what)
@@ -45,6 +50,8 @@ def refusal(
         return MisconfiguredError(
             f"{what}: redirects are not followed; give the address that it leads to"
         )
+    if status == 401:
+        return UnauthorizedError(what)
     if status == 501 or 400 <= status < 500:
         return MisconfiguredError(what + _HINTS.get(status, ""))
     return UnavailableError(what, answered=True)
@@ -68,13 +75,14 @@ def _patience(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
         return None, None
 
 
-def reason(body: bytes) -> str:
-    """What the body of an error says, on one line of at most 200 characters."""
+def reason(body: bytes, mask: Mask) -> str:
+    """What the body of an error says, masked, on one line of at most 200 characters."""
     try:
-        said = _told(orjson.loads(body))
+        said = mask(_told(orjson.loads(body)))
     except orjson.JSONDecodeError:
         said = ""
-    return shortened(said or body[: 20 * _LONGEST].decode("utf-8", "replace"))
+    # Masked before it is cut: half of a secret would not be found.
+    return shortened(said or mask(body.decode("utf-8", "replace"))[: 20 * _LONGEST])
 
 
 def _told(said: Json) -> str:

@@ -7,7 +7,7 @@ import copy
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import cast
+from typing import Unpack, cast
 
 from ...runtime.contracts import (
     BusyError,
@@ -17,6 +17,7 @@ from ...runtime.contracts import (
     UnavailableError,
 )
 from .endpoint import Answer, Endpoint
+from .http_options import HttpOptions
 from .member import EndpointStatistics, Member
 
 __all__ = ["Several", "several"]
@@ -190,7 +191,11 @@ class Several(Endpoint):
 
 
 def several(
-    endpoints: Iterable[str | Endpoint], *, first_pause: float = 1.0, longest_pause: float = 30.0
+    endpoints: Iterable[str | Endpoint],
+    *,
+    first_pause: float = 1.0,
+    longest_pause: float = 30.0,
+    **options: Unpack[HttpOptions],
 ) -> Endpoint:
     """One model on several servers, of which any may answer.
 
@@ -212,8 +217,9 @@ def several(
     Parameters: `endpoints`, texts or endpoints, at least one; the calls under way at once, which
     `score` limits, are those of all together. `first_pause`, the longest time in seconds for which
     one is left out at first (1), doubled each time it fails again; `longest_pause`, the longest of
-    all (30). Raises ValueError for an empty list, for one that is given twice, or a wrong pause;
-    TypeError for what is no endpoint. At the start, MisconfiguredError where none can be opened.
+    all (30); the others, see `HttpOptions`, for those that are given as text. Raises ValueError
+    for an empty list, for one that is given twice, or a wrong pause or option; TypeError for what
+    is no endpoint. At the start, MisconfiguredError where none can be opened.
     """
     from .parse import parse_endpoint  # which makes one of these, where a text names several
 
@@ -231,5 +237,11 @@ def several(
         if one in given[:index]:
             shown = repr(parse_endpoint(one) if isinstance(one, str) else one)
             raise ValueError(f"{shown} is given twice: one server has one place in the list")
-    made = [parse_endpoint(one) if isinstance(one, str) else one for one in given]
+    told = [name for name, value in options.items() if value is not None]
+    for one in given:
+        if told and isinstance(one, Endpoint):
+            raise ValueError(
+                f"{told[0]} belongs to the endpoint: give it to {one!r}, where that is made"
+            )
+    made = [parse_endpoint(one, **options) if isinstance(one, str) else one for one in given]
     return Several(made, first_pause=first_pause, longest_pause=longest_pause)

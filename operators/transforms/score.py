@@ -9,10 +9,12 @@ from typing import Generic, TypeVar, cast, overload
 
 from ...runtime.contracts import BatchFunction, Context, Outcome, Retry, UnavailableError
 from ..endpoints.array_field import ArrayField
+from ..endpoints.auth import Auth
 from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
 from ..endpoints.fields import Field, FieldMap
 from ..endpoints.parse import parse_endpoint
 from ..endpoints.several import several
+from ..endpoints.tls import Tls
 from .merging import Merge, merging
 
 __all__ = ["Field", "Prediction", "score"]
@@ -52,11 +54,18 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         timeout: float,
         retry: Retry,
         ordered: bool,
+        auth: Auth | None,
+        tls: Tls | None,
     ) -> None:
         if isinstance(endpoint, str):
-            endpoint = parse_endpoint(endpoint)
+            endpoint = parse_endpoint(endpoint, auth=auth, tls=tls)
         elif isinstance(endpoint, Sequence):
-            endpoint = several(endpoint)
+            endpoint = several(endpoint, auth=auth, tls=tls)
+        elif isinstance(cast(object, endpoint), Endpoint) and (auth or tls):
+            raise ValueError(
+                f"{'auth' if auth else 'tls'} belongs to the endpoint: give it to {endpoint!r}, "
+                "where that is made"
+            )
         if not isinstance(cast(object, endpoint), Endpoint):
             raise TypeError(
                 "endpoint is text such as 'onnx:model.onnx' or an Endpoint such as "
@@ -188,6 +197,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[Mapping[str, object], dict[str, object]]: ...
 
 
@@ -201,6 +212,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[R, S]: ...
 
 
@@ -214,6 +227,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = Retry(),  # noqa: B008  (frozen)
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[R, S] | BatchFunction[R, dict[str, object]]:
     """Add a model's answer to each record, asking in mini-batches.
 
@@ -236,7 +251,9 @@ def score(
     `version_field`, where the default join puts the version of the model if the protocol tells one
     (`model_version`; None: nowhere); `max_in_flight`, batches asked for at once (8); `timeout`,
     seconds for one request (10); `retry`, how a request is repeated; `ordered`, whether results
-    leave in input order (True). Raises ValueError or TypeError for a wrong option.
+    leave in input order (True); `auth`, how requests prove who sends them, such as
+    `bearer("env:TOKEN")`, and `tls`, whom they trust, where `endpoint` is the text of one over HTTP
+    (None; an `Endpoint` has its own). Raises ValueError or TypeError for a wrong option.
 
     Emits when: the batch is answered.
     Waits when: `max_in_flight` batches are asked for, or the other side is busy or down.
@@ -255,4 +272,6 @@ def score(
         timeout=timeout,
         retry=retry,
         ordered=ordered,
+        auth=auth,
+        tls=tls,
     )

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from ...runtime.contracts import DeadLetter, Retry
 from ..endpoints.array_field import ArrayField
+from ..endpoints.auth import Auth, bearer
 from ..endpoints.endpoint import Endpoint
 from ..endpoints.fields import Field
 from ..endpoints.wml import wml
@@ -107,7 +108,7 @@ def wml_online_scoring(
     `field_mapping`, a list, or JSON text, of `{model_field, tuple_field, is_mandatory}`, where a
     field that is not mandatory (it is, unless said) travels as null if the record has none, and
     the single model field `__array__` is a whole row; `credentials`, a dict of `url`, and `token`
-    as `env:NAME`, the environment variable that holds it; with `instance_id` and `version` of a
+    as `env:NAME`, an environment variable, or `file:PATH`; with `instance_id` and `version` of a
     Cloud Pak for Data before 3.5 it asks that one's address; `space_guid`, None: the id of a
     deployment is enough, and a space warns that it is not sent; `expected_load`, records in all
     bundles under way, in the place of `bundle_size` (0: not given); `queue_size`, a warning where
@@ -166,6 +167,8 @@ def _scoring(
         timeout=10.0,
         retry=Retry(),
         ordered=True,
+        auth=None,  # It is the endpoint's.
+        tls=None,
     )
 
 
@@ -201,20 +204,21 @@ def _endpoint(deployment: str, credentials: Mapping[str, str]) -> Endpoint:
         address = f"{base}/v4/{place}"
     else:
         address = f"{base}/ml/v4/{place}?version={_VERSION}"
-    return wml(address, token_from=_variable(credentials.get("token")))
+    return wml(address, auth=_auth(credentials))
 
 
-def _variable(token: str | None) -> str | None:
+def _auth(credentials: Mapping[str, str]) -> Auth | None:
+    token = credentials.get("token")
     if token is None:
         return None
-    start, colon, variable = str(token).partition(":")
-    if start != "env" or not colon or not variable:
+    try:
+        return bearer(token)
+    except (TypeError, ValueError):
         # What stands there may be the token: it is not shown.
         raise ValueError(
-            "credentials['token'] does not say where the token is: write 'env:NAME', the "
-            "environment variable that holds it, and never the token itself"
-        )
-    return variable
+            "credentials['token'] does not say where the token is: write 'env:NAME' (an "
+            "environment variable) or 'file:PATH', and never the token itself"
+        ) from None
 
 
 def _fields(mapping: FieldMapping) -> Mapping[str, Field] | ArrayField:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import subprocess
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[3]
 IRIS = f"onnx:{ROOT}/graphs/models/iris.onnx"
 STACKED = f"onnx:{ROOT}/tests/operators/endpoints/stacked.onnx"
 FLOWER = {"Sepal.Length": 5.1, "Sepal.Width": 3.5, "Petal.Length": 1.4, "Petal.Width": 0.2}
+HTTPS = "oip+https://127.0.0.1:1/v2/models/m"
 OURS = "sl=Sepal.Length,sw=Sepal.Width,pl=Petal.Length,pw=Petal.Width"
 
 
@@ -150,6 +152,9 @@ def test_a_reader_that_has_gone_ends_it_without_a_word(tmp_path: Path) -> None:
         (["check", IRIS, "--record", "[]"], "--record: a record is a JSON object"),
         (["check", IRIS, "--record", "{}", "--fields", "a=A,b=A"], "two fields feed 'A'"),
         (["check", IRIS, "--batch", "0"], "a number, 1 or more"),
+        (["check", IRIS, "--bearer", "env:T"], "sends nothing, so it takes no auth"),
+        (["check", HTTPS, "--ca", ""], "ca is the path of a file, and it is empty"),
+        (["check", HTTPS, "--bearer", "env:T", "--api-key", "env:K"], "not allowed with argument"),
     ],
 )
 def test_a_wrong_command_line_exits_with_2(
@@ -159,6 +164,44 @@ def test_a_wrong_command_line_exits_with_2(
     assert (status, out) == (2, "")
     assert expected in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["score", "check"])
+@pytest.mark.parametrize("option", ["--bearer", "--api-key"])
+def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], command: str, option: str
+) -> None:
+    words = [command, HTTPS, "--record", '{"a": 1}', option, "s3cret-itself"]
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"thalweg: {option} takes the place of a secret, env:NAME or file:PATH")
+    assert "s3cret" not in err
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("option", "header", "expected"),
+    [
+        ("--bearer", "Authorization", "Bearer s3cret"),
+        ("--api-key", "X-API-Key", "s3cret"),
+    ],
+)
+async def test_a_secret_is_taken_from_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    header: str,
+    expected: str,
+) -> None:
+    monkeypatch.setenv("MODEL_SECRET", "s3cret")
+    model = Model()
+    async with model.served() as endpoint:
+        address = "oip+" + repr(endpoint).removeprefix("oip('").removesuffix("')")
+        words = ("check", address, option, "env:MODEL_SECRET")
+        status, out, _ = await asyncio.to_thread(run, capsys, *words)
+    assert status == 0
+    assert {headers.get(header) for headers in model.headers} == {expected}
+    assert "s3cret" not in out
 
 
 def test_a_model_that_cannot_be_asked_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,12 +255,14 @@ class Model:
         self.status = 200
         self.inputs: list[dict[str, Any]] = [{"name": "a", "datatype": "FP64", "shape": [-1, 1]}]
         self.asked: list[Any] = []
+        self.headers: list[Any] = []
 
     async def metadata(self, _: web.Request) -> web.Response:
         return web.json_response({"name": "m", "inputs": self.inputs, "outputs": []})
 
     async def infer(self, request: web.Request) -> web.Response:
         said = await request.json()
+        self.headers.append(request.headers)
         self.asked.append(said["inputs"])
         if self.status != 200:
             return web.json_response({"error": "as told"}, status=self.status)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from thalweg.operators.endpoints import Answer, Endpoint, wml
+from thalweg.operators.endpoints import Answer, Endpoint, bearer, wml
 from thalweg.runtime.context import Context
 from thalweg.runtime.errors import (
     BusyError,
@@ -235,7 +235,7 @@ async def test_the_token_travels_and_is_never_shown(
     script.answer(200, GOOD)
     script.answer(400, b"bad token open-sesame")
     script.answer(200, b"<html>open-sesame")
-    endpoint = wml(script.url + PATH, token_from="SCORING_TOKEN")
+    endpoint = wml(script.url + PATH, auth=bearer("env:SCORING_TOKEN"))
     await ask(endpoint, context)
     assert script.requests[0].headers["authorization"] == "Bearer open-sesame"
     with pytest.raises(DataError) as refused:
@@ -251,15 +251,15 @@ async def test_a_token_that_is_not_set_is_named_when_the_job_starts(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SCORING_TOKEN", raising=False)
-    with pytest.raises(MisconfiguredError, match=r"SCORING_TOKEN holds no token"):
-        await ask(wml("http://127.0.0.1:9" + PATH, token_from="SCORING_TOKEN"), context)
+    with pytest.raises(MisconfiguredError, match=r"SCORING_TOKEN holds no secret"):
+        await ask(wml("http://127.0.0.1:9" + PATH, auth=bearer("env:SCORING_TOKEN")), context)
 
 
 def test_a_token_does_not_leave_the_machine_unencrypted() -> None:
     with pytest.raises(ValueError, match=r"unencrypted to example\.org"):
-        wml("http://example.org" + PATH, token_from="SCORING_TOKEN")
+        wml("http://example.org" + PATH, auth=bearer("env:SCORING_TOKEN"))
     for url in ("https://example.org", "http://localhost:1", "http://[::1]:1"):
-        wml(url + PATH, token_from="SCORING_TOKEN")
+        wml(url + PATH, auth=bearer("env:SCORING_TOKEN"))
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,9 @@ from thalweg.operators.endpoints import (
     Answer,
     Endpoint,
     EndpointStatistics,
+    bearer,
     function,
+    oip,
     parse_endpoint,
     several,
 )
@@ -478,6 +480,12 @@ def test_a_text_of_several_is_one_endpoint_of_several() -> None:
         (lambda: several("onnx:a"), TypeError, "a list of endpoints, not str"),
         (lambda: several([3]), TypeError, "or an Endpoint such as onnx.*not 3"),  # type: ignore[list-item]
         (lambda: several(["onnx:a", "onnx:a"]), ValueError, "onnx.'a'. is given twice"),
+        (lambda: several(["onnx:a"], auth=bearer("env:T")), ValueError, "it takes no auth"),
+        (
+            lambda: several([oip("https://a/v2/models/m")], auth=bearer("env:T")),
+            ValueError,
+            "auth belongs to the endpoint: give it to oip",
+        ),
         (lambda: several(["onnx:a"], first_pause=0), ValueError, "0 < first_pause"),
         (lambda: several(["onnx:a"], longest_pause=0.5), ValueError, "longest_pause=0.5"),
     ],
