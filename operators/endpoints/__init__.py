@@ -18,6 +18,8 @@ from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
 from .several import several as several
 from .tls import Tls as Tls
+from .tokens import client_credentials as client_credentials
+from .tokens import iam as iam
 from .wml import wml as wml
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
     "api_key",
     "basic",
     "bearer",
+    "client_credentials",
     "function",
+    "iam",
     "oip",
     "onnx",
     "parse_endpoint",

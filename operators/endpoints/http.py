@@ -33,6 +33,7 @@ __all__ = ["HttpJson", "encoded"]
 _ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 1024 * 1024
 _JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 
 # What a server says, by these alerts, about the certificate that it was shown, or not.
 _ALERTS = {
@@ -50,12 +51,12 @@ _ALERTS = {
 class HttpJson:
     """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
 
-    Parameters: `content_type`, what bodies are (`application/json`); the others, see
-    `HttpOptions`. It keeps no secret in its repr.
+    Parameters: `for_tokens`, whether it asks a token server: bodies are forms, and no message shows
+    what came with success (False); the others, see `HttpOptions`. It keeps no secret in its repr.
     """
 
-    def __init__(self, *, content_type: str = _JSON, **options: Unpack[HttpOptions]) -> None:
-        self._content_type = content_type
+    def __init__(self, *, for_tokens: bool = False, **options: Unpack[HttpOptions]) -> None:
+        self._for_tokens = for_tokens
         self._prototype = options.get("auth")
         self._auth: Auth | None = None
         self._tls = options.get("tls")
@@ -63,7 +64,8 @@ class HttpJson:
         self._max_request_bytes = options.get("max_request_bytes")
         self._session: ClientSession | None = None
         self._urls: dict[str, URL] = {}
-        self._mask = Mask()
+        self.mask = Mask()
+        """Hides in messages what it is told to."""
 
     async def open(self, context: Context, connections: int) -> None:
         """Get ready for as many requests at once as `connections` says; connects to nothing.
@@ -84,7 +86,7 @@ class HttpJson:
         self._untrusted = ClientConnectorCertificateError
         self._silence = (ClientError, OSError)
         headers = {
-            "Content-Type": self._content_type,
+            "Content-Type": _FORM if self._for_tokens else _JSON,
             "Accept": _JSON,
             # Answers are small; a compressed one would cost more than it saves.
             "Accept-Encoding": "identity",
@@ -93,7 +95,7 @@ class HttpJson:
         if self._prototype is not None:
             # The graph's is shared by all endpoints that use it: open a copy.
             self._auth = copy.copy(self._prototype)
-            self._auth.mask = self._mask
+            self._auth.mask = self.mask
             await self._auth.open(context)
         trusted = True if self._tls is None else await context.in_thread(self._tls.context)
         self._session = ClientSession(
@@ -117,19 +119,8 @@ class HttpJson:
             if session is not None:
                 await session.close()
 
-    def hide(self, *secrets: str) -> None:
-        """Show these in no message: for a secret that stands in a body."""
-        self._mask.hide(*secrets)
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None = None,
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        """Send the request and return the decoded answer; `headers` are sent beside the usual.
+    async def request(self, method: str, url: str, body: bytes | None = None) -> Any:
+        """Send the request and return the decoded answer.
 
         A body beyond the limit is a `DataError` and is not sent. A request that is refused with
         401 is made once more where `auth` has other headers for it by then.
@@ -148,7 +139,7 @@ class HttpJson:
             )
         auth = self._auth
         if auth is None:
-            asked = self._ask(method, url, body, headers)
+            asked = self.send(method, url, body)
             del body  # What was written need not be kept.
             try:
                 return await asked
@@ -158,21 +149,27 @@ class HttpJson:
                 ) from None
         given = await auth.headers()
         try:
-            return await self._ask(method, url, body, {**(headers or {}), **given})
+            return await self.send(method, url, body, given)
         except UnauthorizedError as error:
-            renewed = await auth.renewed(given)
-            if renewed is None:
-                raise MisconfiguredError(f"{error} ({auth!r} is not accepted)") from None
+            refused = str(error)  # Not itself: it would hold the body by its traceback.
+        renewed = await auth.renewed(given)
+        if renewed is None:
+            raise MisconfiguredError(f"{refused} (it does not accept {auth!r})")
         try:
-            return await self._ask(method, url, body, {**(headers or {}), **renewed})
+            return await self.send(method, url, body, renewed)
         except UnauthorizedError as error:
             raise MisconfiguredError(
-                f"{error} ({auth!r} is not accepted, also when it is read or fetched anew)"
+                f"{error} (it does not accept {auth!r}, also when that is renewed)"
             ) from None
 
-    async def _ask(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str] | None
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
+        """Send one request with these headers beside the usual ones, and no other, once."""
         session = self._session
         if session is None:
             raise RuntimeError("an endpoint is opened before it is called")
@@ -204,11 +201,10 @@ class HttpJson:
         try:
             return orjson.loads(answer)
         except orjson.JSONDecodeError:
-            raise self.garbage(
-                method,
-                url,
-                f"{response.status} with what is not JSON: {reason(answer, self._mask)}",
-            ) from None
+            what = f"{response.status} with what is not JSON"
+            if not self._for_tokens:
+                what += f": {reason(answer, self.mask)}"
+            raise self.garbage(method, url, what) from None
 
     def _parsed(self, url: str) -> URL:
         """The URL as the client wants it, taken apart once and not for each request."""
@@ -217,12 +213,12 @@ class HttpJson:
             from yarl import URL
 
             parsed = self._urls[url] = URL(url)
-            self._mask.hide(*secrets_in(url))
+            self.mask.hide(*secrets_in(url))
         return parsed
 
     def garbage(self, method: str, url: str, what: str) -> UnavailableError:
         """The error for an answer that came whole and cannot be used."""
-        return UnavailableError(f"{method} {shown(url)} answered {self._mask(what)}", answered=True)
+        return UnavailableError(f"{method} {shown(url)} answered {self.mask(what)}", answered=True)
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""
@@ -230,7 +226,7 @@ class HttpJson:
         for name, meaning in _ALERTS.items():
             if alert.endswith(name):
                 return MisconfiguredError(f"{request} was refused by the server: {meaning}")
-        said = shortened(self._mask(str(error))) or type(error).__name__
+        said = shortened(self.mask(str(error))) or type(error).__name__
         return UnavailableError(f"{request} got no answer: {said}")
 
     async def _read(self, method: str, url: str, response: ClientResponse) -> bytes:
@@ -251,8 +247,14 @@ class HttpJson:
         )
 
     def _refused(self, method: str, url: str, response: ClientResponse, body: bytes) -> Exception:
-        request = f"{method} {shown(url)}"
-        return refusal(request, response.status, response.headers, body, mask=self._mask)
+        return refusal(
+            f"{method} {shown(url)}",
+            response.status,
+            response.headers,
+            body,
+            mask=self.mask,
+            hints=not self._for_tokens,
+        )
 
     async def _some(self, response: ClientResponse) -> bytes:
         """The start of an error's body; where it breaks off, what came is enough."""

@@ -20,7 +20,7 @@ _DATA = frozenset((400, 413, 415, 422))
 _BUSY = frozenset((408, 425, 429, 503))
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?\Z")
 _HINTS = {
-    403: ": what auth= says, if anything, gives no permission",
+    403: ": who asks, as auth= says, has no permission for it",
     404: ": no such model is served there",
 }
 
@@ -30,10 +30,16 @@ class UnauthorizedError(MisconfiguredError):
 
 
 def refusal(
-    request: str, status: int, headers: Mapping[str, str], body: bytes, *, mask: Mask
+    request: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    mask: Mask,
+    hints: bool = True,
 ) -> BusyError | DataError | MisconfiguredError | UnavailableError:
     """The error for an answer that is not a success; `request` names the request in it, and what
-    `mask` hides is not in it.
+    `mask` hides is not in it. With `hints` it says what a status means for a model.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
     and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
@@ -53,7 +59,7 @@ def refusal(
     if status == 401:
         return UnauthorizedError(what)
     if status == 501 or 400 <= status < 500:
-        return MisconfiguredError(what + _HINTS.get(status, ""))
+        return MisconfiguredError(what + (_HINTS.get(status, "") if hints else ""))
     return UnavailableError(what, answered=True)
 
 
