@@ -46,6 +46,9 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
     proof.add_argument(
         "--api-key", metavar="PLACE", help="send the key at env:NAME or file:PATH as X-API-Key"
     )
+    proof.add_argument(
+        "--iam", metavar="PLACE", help="fetch a token of IBM Cloud for the API key at env:NAME"
+    )
     group.add_argument(
         "--ca",
         metavar="FILE",
@@ -66,12 +69,13 @@ def endpoints_of(arguments: argparse.Namespace) -> list[Endpoint]:
 
 
 def _options(arguments: argparse.Namespace) -> HttpOptions:
-    from ...operators.endpoints import Tls, api_key, bearer
+    from ...operators.endpoints import Tls, api_key, bearer, iam
 
     options: HttpOptions = {}
     for option, place, make in (
         ("--bearer", arguments.bearer, bearer),
         ("--api-key", arguments.api_key, api_key),
+        ("--iam", arguments.iam, iam),
     ):
         if place is not None:
             try:

@@ -13,6 +13,7 @@ from ..endpoints.array_field import ArrayField
 from ..endpoints.auth import Auth, bearer
 from ..endpoints.endpoint import Endpoint
 from ..endpoints.fields import Field
+from ..endpoints.tokens import iam
 from ..endpoints.wml import wml
 from .score import Prediction, Score
 
@@ -107,17 +108,18 @@ def wml_online_scoring(
     Parameters: `stream`, of mappings; `deployment_guid`, the deployment's id or serving name;
     `field_mapping`, a list, or JSON text, of `{model_field, tuple_field, is_mandatory}`, where a
     field that is not mandatory (it is, unless said) travels as null if the record has none, and
-    the single model field `__array__` is a whole row; `credentials`, a dict of `url`, and `token`
-    as `env:NAME`, an environment variable, or `file:PATH`; with `instance_id` and `version` of a
-    Cloud Pak for Data before 3.5 it asks that one's address; `space_guid`, None: the id of a
-    deployment is enough, and a space warns that it is not sent; `expected_load`, records in all
-    bundles under way, in the place of `bundle_size` (0: not given); `queue_size`, a warning where
-    it is not 2000, since what waits is bounded by the graph's `channel_records`;
-    `threads_per_node` (2) times `node_count` (1), the requests under way at once; `single_output`,
-    whether both come out as one stream (False); `connectionConfiguration`, None: there are no
-    application configurations here; `name`, of the node that scores (`online_scoring`); the one
-    that batches has `_batch` behind it; `bundle_size`, records in a request at most (100). Raises
-    ValueError or TypeError for a wrong one, and for a secret that stands in `credentials` itself.
+    the single model field `__array__` is a whole row; `credentials`, a dict of `url`, and `token`,
+    or `apikey` of IBM Cloud, as `env:NAME` (an environment variable) or `file:PATH`; with
+    `instance_id` and `version` of a Cloud Pak for Data before 3.5 it asks that one's address;
+    `space_guid`, None: the id of a deployment is enough, and a space warns that it is not sent;
+    `expected_load`, records in all bundles under way, in the place of `bundle_size` (0: not
+    given); `queue_size`, a warning where it is not 2000, since what waits is bounded by the graph's
+    `channel_records`; `threads_per_node` (2) times `node_count` (1), the requests under way at
+    once; `single_output`, whether both come out as one stream (False); `connectionConfiguration`,
+    None: there are no application configurations here; `name`, of the node that scores
+    (`online_scoring`); the one that batches has `_batch` behind it; `bundle_size`, records in a
+    request at most (100). Raises ValueError or TypeError for a wrong one, and for a secret that
+    stands in `credentials` itself.
 
     Returns the stream of what was scored and that of what failed; or one of both, in which each
     keeps its order, and a record that failed may stand before or behind its neighbours.
@@ -190,7 +192,7 @@ def _endpoint(deployment: str, credentials: Mapping[str, str]) -> Endpoint:
             "credentials is a dict such as {'url': 'https://us-south.ml.cloud.ibm.com', "
             f"'token': 'env:WML_TOKEN'}}, not a {type(credentials).__name__}"
         )
-    known = ("url", "token", "instance_id", "version")
+    known = ("url", "token", "apikey", "instance_id", "version")
     unknown = [key for key in credentials if key not in known]
     if unknown:
         raise ValueError(f"credentials has {unknown[0]!r}, and it holds {', '.join(known)}")
@@ -208,16 +210,25 @@ def _endpoint(deployment: str, credentials: Mapping[str, str]) -> Endpoint:
 
 
 def _auth(credentials: Mapping[str, str]) -> Auth | None:
-    token = credentials.get("token")
-    if token is None:
+    given = [key for key in ("token", "apikey") if key in credentials]
+    if not given:
         return None
-    try:
-        return bearer(token)
-    except (TypeError, ValueError):
-        # What stands there may be the token: it is not shown.
+    if len(given) > 1:
+        raise ValueError("credentials holds both 'token' and 'apikey': leave one out")
+    if "apikey" in credentials and credentials.get("instance_id") in _LOCAL:
         raise ValueError(
-            "credentials['token'] does not say where the token is: write 'env:NAME' (an "
-            "environment variable) or 'file:PATH', and never the token itself"
+            "credentials['apikey'] is one of IBM Cloud, and instance_id is that of a cluster of "
+            "Cloud Pak for Data: give 'token' instead"
+        )
+    try:
+        return (
+            bearer(credentials["token"]) if "token" in credentials else iam(credentials["apikey"])
+        )
+    except (TypeError, ValueError):
+        # What stands there may be the secret: it is not shown.
+        raise ValueError(
+            f"credentials[{given[0]!r}] does not say where the secret is: write 'env:NAME' (an "
+            "environment variable) or 'file:PATH', and never the secret itself"
         ) from None
 
 

@@ -167,7 +167,7 @@ def test_a_wrong_command_line_exits_with_2(
 
 
 @pytest.mark.parametrize("command", ["score", "check"])
-@pytest.mark.parametrize("option", ["--bearer", "--api-key"])
+@pytest.mark.parametrize("option", ["--bearer", "--api-key", "--iam"])
 def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     capsys: pytest.CaptureFixture[str], command: str, option: str
 ) -> None:

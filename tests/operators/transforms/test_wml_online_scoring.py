@@ -238,6 +238,11 @@ def test_what_has_no_counterpart_is_told() -> None:
         ({"deployment_guid": " "}, "deployment_guid is the id"),
         ({"credentials": {}}, "credentials lacks 'url'"),
         ({"credentials": {**CLOUD, "wml": "x"}}, "credentials has 'wml'"),
+        ({"credentials": {**CLOUD, "token": "env:T", "apikey": "env:K"}}, "leave one out"),
+        (
+            {"credentials": {**CLOUD, "apikey": "env:K", "instance_id": "openshift"}},
+            "give 'token' instead",
+        ),
         ({"field_mapping": "no"}, "field_mapping is no JSON"),
         ({"field_mapping": "[]"}, "field_mapping is a list"),
         ({"field_mapping": [{"model_field": "A"}]}, "field_mapping holds"),
@@ -253,10 +258,17 @@ def test_a_wrong_parameter_is_refused(given: Record, expected: str) -> None:
         declared(**given)
 
 
-def test_a_secret_in_the_graph_is_refused_and_not_shown() -> None:
+@pytest.mark.parametrize("key", ["token", "apikey"])
+def test_a_secret_in_the_graph_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="write 'env:NAME'") as caught:
-        declared(credentials={**CLOUD, "token": "s3cret"})
+        declared(credentials={**CLOUD, key: "s3cret"})
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_key_of_the_cloud_fetches_tokens() -> None:
+    graph = declared(credentials={**CLOUD, "apikey": "file:/run/secrets/key"})
+    endpoint = nodes(graph)["online_scoring"].work.endpoint
+    assert repr(endpoint._options["auth"]) == "iam('file:/run/secrets/key')"
 
 
 def test_an_array_may_hold_arrays_and_a_field_that_is_none_is_told() -> None:
