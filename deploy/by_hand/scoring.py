@@ -51,7 +51,8 @@ async def score_by_hand(
 
     def failed(letter: DeadLetter) -> None:
         failures.append(letter)
-        which = f"record {letter.origin.position + 1}: " if letter.origin is not None else ""
+        position = letter.origin.position if letter.origin is not None else None
+        which = "" if position is None else f"record {position + 1}: "
         print(f"{which}{letter.error.type}: {letter.error.message}", file=sys.stderr, flush=True)
 
     graph = Graph("score")

@@ -66,12 +66,12 @@ class Member:
     ) -> None:
         self.endpoint = endpoint
         self.opened = False
-        self.in_flight = 0
-        self.calls = 0
-        self.failures = 0
-        self.row = 0
+        self.in_flight: int = 0
+        self.calls: int = 0
+        self.failures: int = 0
+        self.row: int = 0
         """Failures with no success between them."""
-        self.turn = 0
+        self.turn: int = 0
         """When it was chosen last, as the number of that choice."""
         self.reason: Exception | None = None
         """Why it is left out, if it is."""

@@ -237,7 +237,7 @@ def _fields(mapping: FieldMapping) -> Mapping[str, Field] | ArrayField:
     example = (
         '[{"model_field": "Petal.Length", "tuple_field": "petal_length", "is_mandatory": true}]'
     )
-    said: Any = mapping
+    said: object = mapping
     if isinstance(mapping, str):
         try:
             said = json.loads(mapping)
@@ -245,8 +245,9 @@ def _fields(mapping: FieldMapping) -> Mapping[str, Field] | ArrayField:
             raise ValueError(f"field_mapping is no JSON ({error}): {example}") from None
     if not isinstance(said, Sequence) or isinstance(said, str | bytes) or not said:
         raise ValueError(f"field_mapping is a list of mappings, such as {example}")
+    parts = cast("Sequence[object]", said)
     fields: dict[str, Field] = {}
-    for one in cast("Sequence[Any]", said):
+    for one in parts:
         if not isinstance(one, Mapping):
             raise ValueError(f"field_mapping holds {one!r}, and takes {example}")
         part = cast("Mapping[str, object]", one)
@@ -260,7 +261,7 @@ def _fields(mapping: FieldMapping) -> Mapping[str, Field] | ArrayField:
         ):
             raise ValueError(f"field_mapping holds {dict(part)!r}, and takes {example}")
         if model == _ARRAY:
-            if len(cast("Sequence[Any]", said)) > 1 or not mandatory:
+            if len(parts) > 1 or not mandatory:
                 raise ValueError(
                     f"the model field {_ARRAY} is the whole row: it stands alone, and is mandatory"
                 )

@@ -120,7 +120,7 @@ def test_a_file_is_lines_or_a_list(data: bytes, expected: list[object]) -> None:
 def test_a_model_of_one_tensor_takes_the_fields_of_the_first_record(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    records = [{"n": n, "x": n / 8, "y": -n, "parts": []} for n in range(3)]
+    records: list[object] = [{"n": n, "x": n / 8, "y": -n, "parts": [1]} for n in range(3)]
     words = [word for record in records for word in ("--record", json.dumps(record))]
     status, out, _ = run(capsys, "score", STACKED, *words)
     assert status == 0

@@ -68,8 +68,8 @@ class Server(Endpoint):
         self.state["closed"] += 1
 
 
-async def opened(*servers: Endpoint, **pauses: float) -> Several:
-    endpoint = several(servers, **pauses)
+async def opened(*servers: Endpoint, longest_pause: float = 30.0) -> Several:
+    endpoint = several(servers, longest_pause=longest_pause)
     assert isinstance(endpoint, Several)
     await endpoint.open(context())
     return endpoint
@@ -124,7 +124,7 @@ def test_a_call_that_fails_goes_to_another_one_at_once_and_the_first_is_left_out
 def test_it_is_left_out_for_longer_each_time_and_tried_by_one_call_each_time() -> None:
     async def main() -> list[float]:
         bad, good = Server("bad", says=SILENT, delay=0.01), Server("good")
-        endpoint = await opened(bad, good, first_pause=1.0, longest_pause=8.0)
+        endpoint = await opened(bad, good, longest_pause=8.0)
         while asyncio.get_running_loop().time() < 60.0:
             await asyncio.gather(*(ask(endpoint) for _ in range(4)))
             await asyncio.sleep(0.1)
@@ -409,13 +409,19 @@ def test_all_are_closed_though_one_does_not_close() -> None:
 
 
 def test_each_of_them_may_have_all_calls_and_the_prototypes_stay_as_they_are() -> None:
+    opened_with: dict[str, int] = {}
+
+    class Noting(Server):
+        async def open(self, context: Context) -> None:
+            opened_with[self.name] = self.max_in_flight
+
     async def main() -> None:
-        given = Server("a")
-        endpoint = several([given, Server("b")])
+        given = Noting("a")
+        endpoint = several([given, Noting("b")])
         endpoint.max_in_flight = 3
         await endpoint.open(context())
-        assert isinstance(endpoint, Several)
-        assert [member.endpoint.max_in_flight for member in endpoint._members] == [3, 3]
+        await asyncio.gather(ask(endpoint), ask(endpoint))
+        assert opened_with == {"a": 3, "b": 3}
         assert given.max_in_flight == 8
 
     run_virtual(main)

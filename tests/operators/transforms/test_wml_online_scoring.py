@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy
 import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from thalweg import Graph, Source
+from thalweg import Graph, Source, Stream
 from thalweg.operators import sinks, sources, wml_online_scoring
 from thalweg.operators.endpoints.array_field import ArrayField
 from thalweg.runtime.errors import DataError
@@ -71,7 +71,8 @@ def declared(records: list[Record] | Source[Record] | None = None, **given: Any)
         "credentials": CLOUD,
         "space_guid": None,
     }
-    made: Any = wml_online_scoring(graph.read("records", source), **{**usual, **given})
+    add = cast("Callable[..., Stream[Record] | tuple[Stream[Record], ...]]", wml_online_scoring)
+    made = add(graph.read("records", source), **{**usual, **given})
     both = made if isinstance(made, tuple) else (made,)
     for name, stream in zip(("scored", "failed"), both, strict=False):
         stream.to(name, sinks.collect(OUT.setdefault(name, [])))
@@ -190,7 +191,7 @@ def nodes(graph: Graph) -> Mapping[str, Any]:
     ],
 )
 def test_bundles_and_requests_are_those_of_the_parameters(
-    given: dict[str, int], size: int, in_flight: int
+    given: dict[str, Any], size: int, in_flight: int
 ) -> None:
     found = nodes(declared(**given))
     assert found["online_scoring_batch"].work.max_batch_size == size
