@@ -132,7 +132,7 @@ class Several(Endpoint):
         return answer
 
     def _choice(self, tried: set[Member], *, last_resort: bool) -> Member | None:
-        """Who is asked next: one that is due, else the one with the fewest calls under way."""
+        """Who is asked next: the one with the fewest calls under way, else by turns."""
         left = [member for member in self._members if member not in tried]
         candidates = [member for member in left if member.takes_calls]
         if not candidates:
@@ -145,8 +145,8 @@ class Several(Endpoint):
                 return None
             chosen = min(candidates, key=lambda member: (member.out_for, member.turn))
         else:
-            due = [member for member in candidates if member.reason is not None]
-            chosen = min(due or candidates, key=lambda member: (member.in_flight, member.turn))
+            # One that is due has none under way, so its turn comes soon.
+            chosen = min(candidates, key=lambda member: (member.in_flight, member.turn))
         self._turn += 1
         chosen.turn = self._turn
         return chosen

@@ -250,6 +250,19 @@ def test_what_two_call_broken_may_be_the_data_and_is_nobodys_fault() -> None:
     run_virtual(main)
 
 
+def test_what_one_calls_broken_while_the_other_is_down_may_be_the_data() -> None:
+    async def main() -> None:
+        broken = Server("broken", says=BROKEN)
+        endpoint = await opened(broken, Server("down", says=SILENT))
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="answered 500") as caught:
+                await ask(endpoint)
+            assert caught.value.answered
+        assert statistics(endpoint)["broken"].healthy
+
+    run_virtual(main)
+
+
 def test_one_that_calls_broken_what_another_answers_is_left_out() -> None:
     async def main() -> None:
         broken, good = Server("broken", says=BROKEN), Server("good")
@@ -381,6 +394,19 @@ def test_one_that_cannot_be_opened_is_left_out_for_good() -> None:
         with pytest.raises(UnavailableError):
             await ask(endpoint)
         assert unopened.asked == []
+
+    run_virtual(main)
+
+
+def test_nobody_waits_for_one_that_cannot_be_opened() -> None:
+    async def main() -> None:
+        busy = Server("busy", says=BusyError("later", retry_after=50.0))
+        endpoint = await opened(Unopened("unopened"), busy)
+        for passed in (0.0, 40.0):
+            await asyncio.sleep(passed)
+            with pytest.raises(BusyError) as caught:
+                await ask(endpoint)
+            assert caught.value.retry_after == pytest.approx(50.0 - passed)
 
     run_virtual(main)
 
