@@ -23,6 +23,7 @@ from .http_options import MAX_ANSWER_BYTES, HttpOptions
 from .mask import Mask
 from .prompt import prompt_requests
 from .refusals import UnauthorizedError, reason, refusal, shortened
+from .tls import alert_of
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -34,18 +35,6 @@ _ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 1024 * 1024
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
-
-# What a server says, by these alerts, about the certificate that it was shown, or not.
-_ALERTS = {
-    "CERTIFICATE_REQUIRED": "it asks for a client's certificate: give tls=Tls(certificate=…)",
-    "ALERT_BAD_CERTIFICATE": "it does not accept the client's certificate",
-    "ALERT_UNSUPPORTED_CERTIFICATE": "it does not accept the client's certificate",
-    "ALERT_CERTIFICATE_REVOKED": "the client's certificate is revoked",
-    "ALERT_CERTIFICATE_EXPIRED": "the client's certificate has expired",
-    "ALERT_CERTIFICATE_UNKNOWN": "it does not accept the client's certificate",
-    "ALERT_UNKNOWN_CA": "it does not know who signed the client's certificate",
-    "ALERT_ACCESS_DENIED": "it gives the client's certificate no access",
-}
 
 
 class HttpJson:
@@ -213,7 +202,7 @@ class HttpJson:
             from yarl import URL
 
             parsed = self._urls[url] = URL(url)
-            self.mask.hide(*secrets_in(url))
+            self.mask.hide(*secrets_in(url), standing=True)
         return parsed
 
     def garbage(self, method: str, url: str, what: str) -> UnavailableError:
@@ -222,10 +211,9 @@ class HttpJson:
 
     def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
         """The error where no answer came, or the connection was refused in the course of it."""
-        alert = str(getattr(error, "reason", None) or getattr(error.__cause__, "reason", ""))
-        for name, meaning in _ALERTS.items():
-            if alert.endswith(name):
-                return MisconfiguredError(f"{request} was refused by the server: {meaning}")
+        refused = alert_of(error)
+        if refused is not None:
+            return MisconfiguredError(f"{request} was refused by the server: {refused}")
         said = shortened(self.mask(str(error))) or type(error).__name__
         return UnavailableError(f"{request} got no answer: {said}")
 

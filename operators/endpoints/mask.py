@@ -10,7 +10,7 @@ import orjson
 __all__ = ["Mask"]
 
 _KEPT = 16
-"""Secrets that are remembered: those of now, and of before, since an answer may come late."""
+"""Secrets that are remembered of those that change: an answer may come late, and say an old one."""
 
 
 class Mask:
@@ -22,18 +22,27 @@ class Mask:
     'token [secret] has expired'
     """
 
-    __slots__ = ("_forms", "_secrets")
+    __slots__ = ("_forms", "_secrets", "_standing")
 
     def __init__(self) -> None:
         self._secrets: deque[str] = deque(maxlen=_KEPT)
+        self._standing: set[str] = set()
         self._forms: list[str] = []
 
-    def hide(self, *secrets: str) -> None:
-        """Hide these from now on, also as they stand in a URL, a form or in JSON."""
-        for secret in secrets:
-            if secret and secret not in self._secrets:
-                self._secrets.append(secret)
-        forms = {form for secret in self._secrets for form in _forms(secret)}
+    def hide(self, *secrets: str, standing: bool = False) -> None:
+        """Hide these from now on, also as they stand in a URL, a form or in JSON.
+
+        Those that are `standing` are never forgotten; of the others, the last 16 are remembered.
+        """
+        for secret in filter(None, secrets):
+            if standing:
+                self._standing.add(secret)
+                continue
+            if secret in self._secrets:
+                self._secrets.remove(secret)  # It is used again: the last to be forgotten.
+            self._secrets.append(secret)
+        held = (*self._secrets, *self._standing)
+        forms = {form for secret in held for form in _forms(secret)}
         # The longest first: a secret may begin with another.
         self._forms = sorted(forms, key=len, reverse=True)
 

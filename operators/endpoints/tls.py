@@ -12,9 +12,23 @@ from .secret import Secret
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-__all__ = ["Tls"]
+__all__ = ["Tls", "alert_of"]
 
 PathLike = str | os.PathLike[str]
+
+_NOT_ACCEPTED = "it does not accept the client's certificate"
+_ALERTS = {
+    "CERTIFICATE_REQUIRED": "it asks for a client's certificate: give tls=Tls(certificate=…)",
+    "HANDSHAKE_FAILURE": "the two sides find no TLS in common, or it asks for a client's "
+    "certificate: give tls=Tls(certificate=…)",
+    "UNKNOWN_CA": "it does not know who signed the client's certificate",
+    "CERTIFICATE_EXPIRED": "the client's certificate has expired",
+    "CERTIFICATE_REVOKED": "the client's certificate is revoked",
+    "CERTIFICATE_UNKNOWN": _NOT_ACCEPTED,
+    "BAD_CERTIFICATE": _NOT_ACCEPTED,
+    "UNSUPPORTED_CERTIFICATE": _NOT_ACCEPTED,
+    "ACCESS_DENIED": _NOT_ACCEPTED,
+}
 
 
 class Tls:
@@ -118,3 +132,16 @@ def _readable(path: Path) -> None:
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise MisconfiguredError(f"the file {path} cannot be read: {why}") from None
+
+
+def alert_of(error: BaseException) -> str | None:
+    """What the server says against the client's certificate, if that is what ended a connection.
+
+    `error` is whatever was raised; what caused it is looked at as well.
+    """
+    for raised in (error, error.__cause__, error.__context__):
+        # Not by its type: clients have errors that are an SSLError by name only.
+        _, alert, name = str(getattr(raised, "reason", "")).partition("_ALERT_")
+        if alert:
+            return _ALERTS.get(name)
+    return None

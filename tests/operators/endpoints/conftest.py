@@ -89,13 +89,15 @@ class Script:
 
 
 @asynccontextmanager
-async def serving(tls: ssl.SSLContext | None = None) -> AsyncGenerator[Script, None]:
+async def serving(
+    tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+) -> AsyncGenerator[Script, None]:
     """A script on a port of its own."""
     script = Script()
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(script.serve, host, 0, ssl=tls)
     async with server:
         scheme = "http" if tls is None else "https"
-        script.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        script.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
         yield script
 
 

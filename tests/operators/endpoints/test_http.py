@@ -112,10 +112,10 @@ async def test_the_reason_is_one_short_line(
 async def test_no_message_and_no_repr_shows_a_password_or_a_key(
     script: Script, context: Context
 ) -> None:
-    script.answer(500)
+    script.answer(500, b"user:sesame may not use abracadabra of 2020-09-01")
     address = script.url.replace("//", "//user:sesame@") + PATH + "&apikey=abracadabra"
     endpoint = wml(address)
-    with pytest.raises(UnavailableError) as caught:
+    with pytest.raises(UnavailableError, match=r"user:\[secret\] .* \[secret\] of 2020") as caught:
         await ask(endpoint, context)
     for text in (str(caught.value), repr(endpoint)):
         assert "version=2020-09-01&apikey=…" in text

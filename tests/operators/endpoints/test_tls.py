@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -28,17 +30,23 @@ CA, CERTIFICATE, KEY, LOCKED = (
     str(PKI / name) for name in ("ca.pem", "client.pem", "client.key", "locked.key")
 )
 STRANGER = str(HERE / "self_signed.pem")
+TEXTS = {path: Path(path).read_text() for path in (CERTIFICATE, KEY)}
 
 
-@asynccontextmanager
-async def server(*, asks: bool = False) -> AsyncGenerator[Script, None]:
-    """A model with a certificate of the test's authority, which may ask for a client's."""
+def serves(*, asks: bool = False) -> ssl.SSLContext:
+    """The TLS of a server that the test's authority signed, and that may ask for a client's."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(PKI / "server.pem", PKI / "server.key")
     if asks:
         tls.verify_mode = ssl.CERT_REQUIRED
         tls.load_verify_locations(CA)
-    async with serving(tls) as script:
+    return tls
+
+
+@asynccontextmanager
+async def server(*, asks: bool = False, host: str = "127.0.0.1") -> AsyncGenerator[Script, None]:
+    """A model behind it."""
+    async with serving(serves(asks=asks), host=host) as script:
         script.answer(200, GOOD)
         yield script
 
@@ -79,13 +87,10 @@ def test_an_own_authority_stands_instead_of_those_of_the_system() -> None:
 
 @pytest.mark.asyncio
 async def test_a_name_that_is_not_in_the_certificate_is_refused(context: Context) -> None:
-    async with server() as script:
-        url = script.url.replace("127.0.0.1", "127.0.0.2")
-        # The whole of 127.0.0.0/8 is this machine, but the server listens on one address of it.
-        del url
-        tls = Tls(ca=CA).context()
-        assert (tls.check_hostname, tls.verify_mode) == (True, ssl.CERT_REQUIRED)
-        assert tls.minimum_version >= ssl.TLSVersion.TLSv1_2
+    async with server(host="127.0.0.2") as script:
+        with pytest.raises(MisconfiguredError, match=r"certificate is not trusted.*127\.0\.0\.2"):
+            await ask(script.url, Tls(ca=CA, certificate=CERTIFICATE, key=KEY), context)
+        assert not script.requests
 
 
 @pytest.mark.asyncio
@@ -109,9 +114,21 @@ async def test_a_certificate_and_its_key_may_stand_in_one_file(
     context: Context, tmp_path: Path
 ) -> None:
     both = tmp_path / "both.pem"
-    both.write_text(Path(CERTIFICATE).read_text() + Path(KEY).read_text())
+    both.write_text(TEXTS[CERTIFICATE] + TEXTS[KEY])
     async with server(asks=True) as script:
         assert (await ask(script.url, Tls(ca=CA, certificate=both), context)).rows
+
+
+def refuse_one(listening: socket.socket, tls: ssl.SSLContext) -> None:
+    """Refuse the next client as servers do: say why, and read what it still sends."""
+    plain, _ = listening.accept()
+    with plain, tls.wrap_socket(plain, True, do_handshake_on_connect=False) as shaking:
+        with pytest.raises(ssl.SSLError):
+            shaking.do_handshake()
+        with socket.socket(fileno=shaking.detach()) as left:
+            left.shutdown(socket.SHUT_WR)
+            while left.recv(65_536):
+                pass
 
 
 @pytest.mark.asyncio
@@ -126,16 +143,13 @@ async def test_a_certificate_and_its_key_may_stand_in_one_file(
 async def test_a_server_that_refuses_the_client_is_a_mistake_and_not_silence(
     context: Context, tls: Tls, told: str, version: ssl.TLSVersion
 ) -> None:
-    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    asking.load_cert_chain(PKI / "server.pem", PKI / "server.key")
-    asking.verify_mode = ssl.CERT_REQUIRED
-    asking.load_verify_locations(CA)
+    asking = serves(asks=True)
     asking.maximum_version = version
-    async with serving(asking) as script:
-        script.answer(200, GOOD)
-        with pytest.raises(MisconfiguredError, match=told):
-            await ask(script.url, tls, context)
-        assert not script.requests
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        refused = asyncio.create_task(asyncio.to_thread(refuse_one, listening, asking))
+        with pytest.raises(MisconfiguredError, match=rf"was refused by the server: .*{told}"):
+            await ask(f"https://127.0.0.1:{listening.getsockname()[1]}", tls, context)
+        await refused
 
 
 @pytest.mark.asyncio
@@ -190,7 +204,7 @@ async def test_a_wrong_file_is_told_at_the_start_by_its_name_and_not_its_content
     monkeypatch.delenv("NOT_SET", raising=False)
     with pytest.raises(MisconfiguredError, match=told) as caught:
         await wml("https://127.0.0.1:9" + PATH, tls=tls).open(context)
-    for secret in ("abracadabra", Path(KEY).read_text().splitlines()[1][:20], "BEGIN"):
+    for secret in ("abracadabra", TEXTS[KEY].splitlines()[1][:20], "BEGIN"):
         assert secret not in str(caught.value)
 
 
