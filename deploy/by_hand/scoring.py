@@ -22,7 +22,7 @@ from .opened import limited, opened
 __all__ = ["score_by_hand", "written"]
 
 _BATCH = 64
-_RETRY = Retry(attempts=3, first=0.2, longest=2.0, when_down="failed")
+_RETRY = Retry(attempts=3, first=0.2, longest=2.0, when_down="failed", when_misconfigured="fail")
 _LOOK_AT = 1000
 """So many records are looked at for the first that tells the fields."""
 

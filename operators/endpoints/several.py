@@ -207,9 +207,9 @@ def several(
     long as it asks. Then a single call tries it. The call itself goes to another one at once, and
     fails only when no other is left. Bad data is nobody's fault and goes nowhere else. An answer
     that says "broken" may be the data's doing: one more is asked, and when that says so too, no
-    health suffers. While one is only busy, all are waited for as it asks; a job fails when each
-    one is misconfigured, not before. A call that is not answered in time counts against the one
-    that had most of the time.
+    health suffers. While one is only busy, all are waited for as it asks, and that no call can
+    succeed is said only when each one says so. A call that is not answered in time counts against
+    the one that had most of the time.
 
     A text may name several endpoints, too: `score("oip+http://a/v2/models/m
     oip+http://b/v2/models/m", ...)`, see `parse_endpoint`; so may a list.
