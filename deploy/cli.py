@@ -19,6 +19,8 @@ _COMMANDS = {
     "show": "print a graph's plan, settings and drawing, without running it",
     "test": "run a graph with simulated faults, and compare what arrives",
     "serve": "serve a model over HTTP, for tests and small loads",
+    "score": "print what a model answers, for records given by hand",
+    "check": "ask a model what it takes, and in what time it answers",
 }
 _STATUS = """\
 exit status:

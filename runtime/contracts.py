@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
 from .context import Context, Fence
@@ -41,6 +41,10 @@ from .origins import Origin
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Watermark
 from .state import KeyedState
+
+if TYPE_CHECKING:
+    # Only the type, for functions that add nodes to a stream: it stands on this file itself.
+    from .stream import Stream as Stream
 
 __all__ = [
     "Barrier",

@@ -14,10 +14,12 @@ from .http_endpoint import HttpEndpoint as HttpEndpoint
 from .http_json import http_json as http_json
 from .http_options import HttpOptions as HttpOptions
 from .kserve_v1 import kserve_v1 as kserve_v1
+from .member import EndpointStatistics as EndpointStatistics
 from .mlflow import mlflow as mlflow
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
+from .several import several as several
 from .tls import Tls as Tls
 from .tokens import client_credentials as client_credentials
 from .tokens import iam as iam
@@ -27,6 +29,7 @@ __all__ = [
     "Answer",
     "Auth",
     "Endpoint",
+    "EndpointStatistics",
     "HttpEndpoint",
     "HttpOptions",
     "Tls",
@@ -43,5 +46,6 @@ __all__ = [
     "oip",
     "onnx",
     "parse_endpoint",
+    "several",
     "wml",
 ]

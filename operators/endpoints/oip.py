@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from secrets import token_hex
 from typing import Any, Literal, Unpack, get_args
@@ -15,7 +15,7 @@ from .address import shown
 from .endpoint import Answer, Endpoint
 from .http_endpoint import HttpEndpoint
 from .http_options import HttpOptions
-from .tensors import Layout, Tensor, arrange, columns_of, datatype_of
+from .tensors import Layout, Tensor, arrange, columns_of, datatype_of, described
 
 __all__ = ["Oip", "TensorLayout", "oip"]
 
@@ -96,12 +96,9 @@ class Oip(HttpEndpoint):
     async def _arranged(
         self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]
     ) -> Layout:
-        # The first calls come together: one asks for the metadata, the others wait for it.
-        async with self._asking:
-            if self._inputs is None:
-                self._inputs = self._read(await self._get(self._model))
-        if self._inputs:
-            self._layout = arrange(fields, self._inputs, repr(self))
+        inputs = await self._asked()
+        if inputs:
+            self._layout = arrange(fields, inputs, repr(self))
             return self._layout
         # Not kept: the datatypes are those of this batch.
         if self._unsaid == "per_field":
@@ -109,6 +106,16 @@ class Oip(HttpEndpoint):
             tensors = [Tensor(name, _datatype(values), (-1, 1)) for name, values in columns]
             return Layout(tuple(tensors), stacked=False)
         return Layout((Tensor("input-0", _datatype(sum(rows, ())), (-1, -1)),), stacked=True)
+
+    async def _asked(self) -> Sequence[Tensor]:
+        # The first calls come together: one asks for the metadata, the others wait for it.
+        async with self._asking:
+            if self._inputs is None:
+                self._inputs = self._read(await self._get(self._model))
+            return self._inputs
+
+    async def fields(self) -> Mapping[str, str] | None:
+        return described(await self._asked()) or None
 
     def _read(self, metadata: Any) -> Sequence[Tensor]:
         try:

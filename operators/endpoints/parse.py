@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Unpack
 
@@ -11,9 +12,10 @@ from .kserve_v1 import kserve_v1
 from .mlflow import mlflow
 from .oip import oip
 from .onnx import onnx
+from .several import several
 from .wml import wml
 
-__all__ = ["parse_endpoint"]
+__all__ = ["endpoint_texts", "parse_endpoint"]
 
 _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
@@ -26,6 +28,8 @@ _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "mlflow+http://": (len("mlflow+"), mlflow),
     "mlflow+https://": (len("mlflow+"), mlflow),
 }
+_FILES = "|".join(re.escape(prefix) for prefix in _PROTOCOLS if not prefix.endswith("//"))
+_NEXT = re.compile(rf"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://|{_FILES})")
 
 
 def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
@@ -36,10 +40,17 @@ def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
     >>> parse_endpoint("oip+http://127.0.0.1:8501/v2/models/iris")
     oip('http://127.0.0.1:8501/v2/models/iris')
 
+    Several endpoints are divided by spaces or commas, and make one of `several`. A comma or a
+    space that stands in a path or a URL divides nothing, unless what follows begins as an endpoint
+    does, with a scheme and `://` or a prefix such as `onnx:`: there write it as `%2C` or `%20`.
+
     Parameters: `text`, a prefix and what follows it; the others, see `HttpOptions`, for a protocol
     over HTTP. Raises ValueError for another prefix, naming the valid ones, for a wrong path or
     URL, and for an option where nothing is sent; TypeError for an unknown option.
     """
+    texts = endpoint_texts(text)
+    if len(texts) > 1:
+        return several(texts, **options)
     given = {name: value for name, value in options.items() if value is not None}
     for prefix, (cut, make) in _PROTOCOLS.items():
         if text.startswith(prefix):
@@ -57,6 +68,15 @@ def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
         f"{start!r} starts no endpoint{meant}; an endpoint starts with one of "
         + ", ".join(_PROTOCOLS)
     )
+
+
+def endpoint_texts(text: str) -> list[str]:
+    """The text of each endpoint in a text that may name several.
+
+    >>> endpoint_texts("onnx:flat, old.onnx oip+http://a/v2/models/m,oip+http://b/v2/models/m")
+    ['onnx:flat, old.onnx', 'oip+http://a/v2/models/m', 'oip+http://b/v2/models/m']
+    """
+    return _NEXT.split(text)
 
 
 def _nearest(text: str) -> str | None:

@@ -37,8 +37,10 @@ class Wml(HttpEndpoint):
         return f"wml({shown(self._url)!r})"
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
-        asked = self._post(self._url, {"input_data": [{"fields": fields, "values": rows}]})
-        del rows  # Written now, and many requests are under way at once.
+        # No fields are those of a model that takes plain arrays.
+        part = {"fields": fields, "values": rows} if fields else {"values": rows}
+        asked = self._post(self._url, {"input_data": [part]})
+        del part, rows  # Written now, and many requests are under way at once.
         answer = await asked
         try:
             predictions = answer["predictions"]

@@ -8,10 +8,12 @@ from math import inf
 from typing import Generic, TypeVar, cast, overload
 
 from ...runtime.contracts import BatchFunction, Context, Outcome, Retry, UnavailableError
+from ..endpoints.array_field import ArrayField
 from ..endpoints.auth import Auth
 from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
 from ..endpoints.fields import Field, FieldMap
 from ..endpoints.parse import parse_endpoint
+from ..endpoints.several import several
 from ..endpoints.tls import Tls
 from .merging import Merge, merging
 
@@ -43,9 +45,9 @@ class Score(BatchFunction[R, S], Generic[R, S]):
 
     def __init__(
         self,
-        endpoint: str | Endpoint,
+        endpoint: str | Endpoint | Sequence[str | Endpoint],
         *,
-        fields: Mapping[str, str | Field],
+        fields: Mapping[str, str | Field] | ArrayField,
         join: Callable[[R, Prediction], S] | None,
         version_field: str | None,
         max_in_flight: int,
@@ -57,6 +59,8 @@ class Score(BatchFunction[R, S], Generic[R, S]):
     ) -> None:
         if isinstance(endpoint, str):
             endpoint = parse_endpoint(endpoint, auth=auth, tls=tls)
+        elif isinstance(endpoint, Sequence):
+            endpoint = several(endpoint, auth=auth, tls=tls)
         elif isinstance(cast(object, endpoint), Endpoint) and (auth or tls):
             raise ValueError(
                 f"{'auth' if auth else 'tls'} belongs to the endpoint: give it to {endpoint!r}, "
@@ -65,7 +69,7 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         if not isinstance(cast(object, endpoint), Endpoint):
             raise TypeError(
                 "endpoint is text such as 'onnx:model.onnx' or an Endpoint such as "
-                f"onnx('model.onnx'), not {endpoint!r}"
+                f"onnx('model.onnx'), or a list of these, not {endpoint!r}"
             )
         if not isinstance(cast(object, max_in_flight), int) or max_in_flight < 1:
             raise ValueError(f"max_in_flight must be 1 or more, not {max_in_flight!r}")
@@ -80,7 +84,7 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         self.timeout = timeout
         self.retry = retry
         self.ordered = ordered
-        self._map = FieldMap(fields)
+        self._map = fields if isinstance(fields, ArrayField) else FieldMap(fields)
         self._join = join
         self._version_field = version_field
         self._merge_shape: tuple[Sequence[str], str | None] = ((), None)
@@ -184,7 +188,7 @@ class Score(BatchFunction[R, S], Generic[R, S]):
 
 @overload
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: None = None,
@@ -200,7 +204,7 @@ def score(
 
 @overload
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: Callable[[R, Prediction], S],
@@ -214,7 +218,7 @@ def score(
 
 
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: Callable[[R, Prediction], S] | None = None,
@@ -240,7 +244,8 @@ def score(
     record and does not travel. Results are joined by position, after their number is checked.
 
     Parameters: `endpoint`, where the model answers: text such as `onnx:model.onnx`,
-    `wml+https://...` or `oip+https://...`, or an `Endpoint`; `fields`, for each record field the
+    `wml+https://...` or `oip+https://...`, an `Endpoint`, or a list of these (see
+    `endpoints.several`); `fields`, for each record field the
     model field that it feeds, by name (mandatory) or as a `Field`; `join`, what makes the result
     of a record and its `Prediction` (the record with the answer's fields, which win over its own);
     `version_field`, where the default join puts the version of the model if the protocol tells one
