@@ -17,7 +17,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from thalweg.deploy.serve import ServeError, serving
 from thalweg.deploy.serve.application import application
-from thalweg.deploy.serve.served_model import load
+from thalweg.deploy.serve.catalogue import Catalogue
+from thalweg.deploy.serve.kinds import load
 from thalweg.operators.transforms.score import score
 from thalweg.runtime.context import Context
 from thalweg.runtime.contracts import BatchFunction
@@ -63,7 +64,7 @@ async def scored(endpoint: str, records: list[Record]) -> list[Record]:
 
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[Client]:
-    app = application(load(str(MODEL)), max_body_bytes=100_000)
+    app = application(Catalogue([load(str(MODEL))]), max_body_bytes=100_000)
     async with TestClient(TestServer(app, host="127.0.0.1")) as client:
         yield client
 
