@@ -168,6 +168,8 @@ class Origins:
 
     def take(self, indices: Sequence[int]) -> Origins:
         """The origins of a batch made of the records at `indices` (ascending, repeats allowed)."""
+        if type(indices) is range and indices.step == 1:
+            return self.cut(indices.start, indices.stop)
         if len(self.parts) == 1:
             return Origins((self.parts[0].take(indices),))
         parts: list[_Part] = []

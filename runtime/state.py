@@ -51,6 +51,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         "_at",
         "_began",
         "_changed",
+        "_gone",
         "_now",
         "_round",
         "_since",
@@ -78,6 +79,9 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         self._now: Callable[[], float] = time.time
         self._values: dict[K, V] = {}
         self._changed: set[K] = set()
+        """The keys that were assigned and not yet saved; all of them are in `_values`."""
+        self._gone: set[K] = set()
+        """The keys that were deleted meanwhile; some may have come back."""
         self._stamps: dict[K, float] = {}
         """When each key was assigned, the oldest first; kept only with a `ttl`."""
         self._since: int | None = None
@@ -129,15 +133,20 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
 
     def assign(self, values: Mapping[K, V]) -> None:
         """Assign several keys at once, which is cheaper than one by one."""
-        if self._ttl is None:
-            self._values.update(values)
-            self._changed.update(values)
-        else:
+        if self._ttl is not None:
             self.update(values)
+            return
+        known, changed = self._values, self._changed
+        count = len(known)
+        known.update(values)
+        # Where every key has changed already, only a new one could be missing among them.
+        if len(changed) < count or len(known) > count:
+            changed.update(values)
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]
-        self._changed.add(key)
+        self._changed.discard(key)
+        self._gone.add(key)
         self._stamps.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
@@ -158,7 +167,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
 
     def changed(self) -> frozenset[K]:
         """The keys that were assigned or deleted since they were last saved or restored."""
-        return frozenset(self._changed)
+        return frozenset(self._changed | self._gone)
 
     def expire(self) -> None:
         """Forget the keys whose time is over. The runtime does so; nobody else needs to."""
@@ -184,16 +193,18 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         """
         self.expire()
         changed, self._changed = self._changed, set()
+        removed, self._gone = self._gone, set()
         values, since = self._values, self._since
-        if since is None or (changed and 2 * len(changed) >= len(values)):
+        count = len(changed) + len(removed)
+        if since is None or (count and 2 * count >= len(values)):
             self._since = epoch
             self._begin_round(epoch + 1)
             return epoch, self._slices(list(values), ())
-        if not changed:
+        if not count:
             return since, iter(())
-        keys = [key for key in changed if key in values]
-        gone = [key for key in changed if key not in values]
-        turn = self._round[self._at : self._at + max(_ROUND, len(changed))]
+        keys = list(changed)
+        gone = [key for key in removed if key not in values]
+        turn = self._round[self._at : self._at + max(_ROUND, count)]
         self._at += len(turn)
         keys += [key for key in turn if key in values and key not in changed]
         if self._at >= len(self._round):
@@ -247,6 +258,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         if self._ttl is not None:
             self._stamps = dict(sorted(self._stamps.items(), key=lambda item: item[1]))
         self._changed.clear()
+        self._gone.clear()
         self._since = None  # The next epoch saves all of it once, in a form of today.
 
     def _upgraded(self, version: int, pairs: list[tuple[K, V]]) -> list[tuple[K, V]]:

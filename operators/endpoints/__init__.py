@@ -9,6 +9,8 @@ from .function import function as function
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
+from .pmml import pmml as pmml
+from .sklearn import sklearn as sklearn
 from .wml import wml as wml
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "oip",
     "onnx",
     "parse_endpoint",
+    "pmml",
+    "sklearn",
     "wml",
 ]

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from .endpoint import Endpoint
 from .oip import oip
 from .onnx import onnx
+from .pmml import pmml
+from .sklearn import sklearn
 from .wml import wml
 
 __all__ = ["parse_endpoint"]
 
 _PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
+    "sklearn:": (len("sklearn:"), sklearn),
+    "pmml:": (len("pmml:"), pmml),
     "wml+http://": (len("wml+"), wml),
     "wml+https://": (len("wml+"), wml),
     "oip+http://": (len("oip+"), oip),

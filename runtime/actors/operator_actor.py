@@ -27,15 +27,35 @@ Times = Sequence[float] | None
 
 
 class _Made:
-    """What came of one batch so far: output with the index of its record, bad and late ones."""
+    """What came of one batch so far: output with the index of its record, bad and late ones.
+
+    The indices are a range for as long as each record has made one: most operators never need more.
+    """
 
     __slots__ = ("bad", "late", "out", "places")
 
     def __init__(self) -> None:
         self.out: Records = []
-        self.places: list[int] = []
+        self.places: list[int] | range = []
         self.bad: list[tuple[int | None, object, Exception, int]] = []
         self.late: list[int] = []
+
+    def each_made_one(self, start: int, stop: int) -> None:
+        """The records from `start` to `stop` have made one each."""
+        places = self.places
+        if not places:
+            self.places = range(start, stop)
+        elif isinstance(places, range) and places.stop == start:
+            self.places = range(places.start, stop)
+        else:
+            self.scattered().extend(range(start, stop))
+
+    def scattered(self) -> list[int]:
+        """The indices as a list, to be added to."""
+        places = self.places
+        if not isinstance(places, list):
+            places = self.places = list(places)
+        return places
 
 
 class OperatorActor(SlicingActor):
@@ -180,7 +200,7 @@ class OperatorActor(SlicingActor):
                         out.extend(islice(rest, limit - len(out)))
                         if len(out) < limit:
                             break
-                        made.places.extend([index] * (len(out) - before))
+                        made.scattered().extend([index] * (len(out) - before))
                         await self._emit_owed(batch, out, made.places)
                         out = made.out = []
                         made.places, before = [], 0
@@ -189,7 +209,7 @@ class OperatorActor(SlicingActor):
                     raise
                 self._refuse(made, index, record, error)
             if len(out) > before:
-                made.places.extend([index] * (len(out) - before))
+                made.scattered().extend([index] * (len(out) - before))
 
     def _run_loop(self, made: _Made, records: Records, times: Times, start: int, stop: int) -> None:
         """Have the operator work through these records in a loop of its own."""
@@ -220,12 +240,12 @@ class OperatorActor(SlicingActor):
             break
         marks.append(len(out))
         if len(out) - first == len(whole) and marks == [*range(first, len(out) + 1)]:
-            made.places.extend(range(start, stop))
+            made.each_made_one(start, stop)
             return
         for index in range(len(whole)):
             some = marks[index + 1] - marks[index]
             if some:
-                made.places.extend(repeat(start + index, some))
+                made.scattered().extend(repeat(start + index, some))
 
     def _refuse(self, made: _Made, index: int, record: object, error: Exception) -> None:
         if isinstance(error, LateError) and LATE in self.outlets:
@@ -247,6 +267,9 @@ class OperatorActor(SlicingActor):
     async def _emit_full(self, made: _Made, batch: Batch) -> None:
         """Emit what fills whole batches."""
         limit = self.around.limit
+        if len(made.out) == limit:
+            out, places, made.out, made.places = made.out, made.places, [], []
+            await self._emit_owed(batch, out, places)
         while len(made.out) >= limit:
             out, places = made.out[:limit], made.places[:limit]
             made.out, made.places = made.out[limit:], made.places[limit:]

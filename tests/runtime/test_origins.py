@@ -82,3 +82,11 @@ def test_times_and_positions_go_through_everything_together(
 def test_an_index_behind_the_last_record_is_none() -> None:
     with pytest.raises(IndexError):
         _two().at(5)
+
+
+@pytest.mark.parametrize("chosen", [range(5), range(1, 4), range(2, 2)])
+def test_taking_a_range_is_taking_each_of_its_records(chosen: range) -> None:
+    origins = Origins.join([Origins.of("a", "x", range(10, 13)), Origins.of("a", "y", [5, 9])])
+    taken, singly = origins.take(chosen), origins.take(list(chosen))
+    assert len(taken) == len(chosen)
+    assert [taken.at(i) for i in range(len(chosen))] == [singly.at(i) for i in range(len(chosen))]

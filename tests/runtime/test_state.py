@@ -151,3 +151,25 @@ def test_an_older_version_is_upgraded_or_refused() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         KeyedState[int, int](**options)  # type: ignore[arg-type]
+
+
+def test_a_key_that_is_assigned_again_is_saved_also_where_others_were_deleted() -> None:
+    state: KeyedState[int, int] = KeyedState()
+    state.assign({1: 1, 2: 2, 3: 3})
+    _saved(state, 1)
+    state.assign({1: 10})
+    del state[2]
+    state.assign({1: 11, 3: 30})
+    assert state.changed() == {1, 2, 3}
+    _, data = _saved(state, 2)
+    again: KeyedState[int, int] = KeyedState()
+    again.restore([data])
+    assert dict(again) == {1: 11, 3: 30}
+
+
+def test_keys_that_have_all_changed_are_noted_no_more_and_a_new_one_among_them_is() -> None:
+    state: KeyedState[int, int] = KeyedState()
+    state.assign({1: 1, 2: 2})
+    state.assign({1: 3, 2: 4})
+    state.assign({2: 5, 9: 9})
+    assert state.changed() == {1, 2, 9}
