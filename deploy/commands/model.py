@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="store a model as the next version of its name",
         description="Store a model as the next version of its name, once it has proved to load.",
     )
-    store.add_argument("file", metavar="FILE", help="a model file (iris.onnx)")
+    store.add_argument("file", metavar="FILE", help="a model file (.onnx, .skops, .pmml)")
     store.add_argument("--name", help="the model's name (that of the file)")
 
     actions.add_parser(

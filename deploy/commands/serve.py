@@ -50,7 +50,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "models",
         metavar="MODEL",
         nargs="*",
-        help="a model file (iris.onnx) or a Python callable (module:function); NAME=MODEL names it",
+        help="a model file (.onnx, .skops, .pmml) or a Python callable (module:function); "
+        "NAME=MODEL names it",
     )
     parser.add_argument(
         "--store",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...runtime.errors import MisconfiguredError
 from .model_name import checked_name
-from .served_file import FileModel, ServedFile
+from .served_file import ServedFile
 from .served_function import ServedFunction
 from .served_model import ServedModel
 
@@ -18,15 +18,34 @@ _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 _NAMED = re.compile(r"([\w.~-]+)=(.+)\Z")
 
 
-def _onnx(path: Path) -> FileModel:
+def _onnx(path: Path, name: str, version: str | None) -> ServedModel:
     from ...operators.endpoints.onnx_model import OnnxModel
 
-    return OnnxModel(path)
+    return ServedFile(OnnxModel(path), name, "onnxruntime_onnx", version)
 
 
-# By the end of the file's name: what the protocols call the platform, and the loader.
-_KINDS: dict[str, tuple[str, Callable[[Path], FileModel]]] = {
-    "onnx": ("onnxruntime_onnx", _onnx),
+def _skops(path: Path, name: str, version: str | None) -> ServedModel:
+    from ...operators.endpoints.sklearn_model import SklearnModel
+
+    try:
+        model = SklearnModel(path)
+    except MisconfiguredError as error:
+        # What it goes on to say is for who writes a graph: here no type is loaded on trust.
+        raise MisconfiguredError(str(error).partition(". If you trust them")[0]) from None
+    return ServedFile(model, name, "sklearn", version)
+
+
+def _pmml(path: Path, name: str, version: str | None) -> ServedModel:
+    from ...operators.endpoints.pmml_model import PmmlModel
+
+    return ServedFile(PmmlModel(path), name, "pmml", version)
+
+
+# By the end of the file's name.
+_KINDS: dict[str, Callable[[Path, str, str | None], ServedModel]] = {
+    "onnx": _onnx,
+    "skops": _skops,
+    "pmml": _pmml,
 }
 
 
@@ -51,8 +70,7 @@ def load_file(path: Path, name: str, version: str | None = None) -> ServedModel:
         raise MisconfiguredError(
             f"{str(path)!r} is no model: give the path of {_listed()} file, or module:function"
         )
-    platform, loaded = _KINDS[kind]
-    return ServedFile(loaded(path), name, platform, version)
+    return _KINDS[kind](path, name, version)
 
 
 def load(model: str, name: str | None = None) -> ServedModel:
@@ -71,10 +89,12 @@ def load(model: str, name: str | None = None) -> ServedModel:
             )
         name, model = named[1], named[2]
     is_callable = _CALLABLE.match(model) is not None and not Path(model).is_file()
-    name = checked_name(name or (model.rpartition(":")[2] if is_callable else Path(model).stem))
+    if name is None:
+        name = model.rpartition(":")[2] if is_callable else Path(model).stem
+    checked_name(name)
     return ServedFunction(model, name) if is_callable else load_file(Path(model), name)
 
 
 def _listed() -> str:
     *others, last = (f".{kind}" for kind in _KINDS)
-    return f"an {', '.join(others)} or {last}" if others else f"an {last}"
+    return f"an {', '.join(others)} or {last}"

@@ -145,7 +145,7 @@ class ModelStore:
                 target.flush()
                 os.fsync(target.fileno())
             try:
-                load_file(copy, name)
+                load_file(copy, name).close()
             except MisconfiguredError as error:
                 # It names the copy, which nobody knows and which will be gone.
                 told = str(error).replace(str(copy.absolute()), str(path))

@@ -40,11 +40,14 @@ class Rehearsed(ThalwegError):
 class Rehearsal:
     """Stands between the routes and the models.
 
-    Parameters: `faults`, what to do at first; `change` does something else from then on.
+    Parameters: `faults`, what to do at first, `change` does something else from then on; `clock`,
+    what tells the time in seconds. That is not the loop's: some loops tell it in milliseconds, as
+    it was when their turn began.
     """
 
-    def __init__(self, faults: Faults) -> None:
-        now = monotonic()
+    def __init__(self, faults: Faults, *, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        now = clock()
         self._faults = faults
         self._workers = Workers(faults.workers, now=now)
         self._present = 0
@@ -60,7 +63,7 @@ class Rehearsal:
     def change(self, faults: Faults) -> None:
         """Do this from now on; requests that have a worker keep their time."""
         before, self._faults = self._faults, faults
-        now = monotonic()
+        now = self._clock()
         if faults.workers != before.workers:
             self._workers.resize(faults.workers, now=now)
         if faults.rate != before.rate:
@@ -79,7 +82,7 @@ class Rehearsal:
 
         Which faults there are is asked once, when the request comes.
         """
-        arrived = monotonic()
+        arrived = self._clock()
         faults = self._faults
         fault, extra = self._drawn(faults)
         limit = faults.workers + faults.queue if faults.queue >= 0 else None
@@ -98,7 +101,7 @@ class Rehearsal:
                 body = await scoring(counted)
             finally:
                 seconds = faults.latency + extra + faults.per_row * counted.rows
-                await until(self._workers.done_at(arrived, seconds))
+                await until(self._workers.done_at(arrived, seconds), self._clock)
         finally:
             self._present -= 1
         if fault == "error":

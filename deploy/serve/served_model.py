@@ -26,3 +26,6 @@ class ServedModel(ABC):
 
         Raises DataError or MisconfiguredError for rows that the model does not take.
         """
+
+    def close(self) -> None:
+        """Let go of what the model holds outside of Python. It is not called after this."""

@@ -100,8 +100,11 @@ async def serving(
             f"the name {name!r} is for a single model, and there are {len(models)}: "
             "name each as NAME=MODEL"
         )
-    given = [await asyncio.to_thread(load, model, name) for model in models]
     async with contextlib.AsyncExitStack() as stack:
+        given: list[ServedModel] = []
+        for model in models:
+            given.append(await asyncio.to_thread(load, model, name))
+            stack.push_async_callback(asyncio.to_thread, given[-1].close)
         shelf = None
         if store is not None:
             shelf = Shelf(_opened(store), check_every=check_every)

@@ -50,11 +50,14 @@ class Shelf:
         await self._follow()
 
     async def close(self) -> None:
-        """Stop loading."""
+        """Stop loading, and let go of the models."""
         tasks = [*self._older.values(), *([self._following] if self._following else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        loaded = await asyncio.gather(*tasks, return_exceptions=True)
+        older = [model for model in loaded if isinstance(model, ServedModel)]
+        for model in (*older, *self._newest.values()):
+            await asyncio.to_thread(model.close)
 
     @property
     def models(self) -> list[ServedModel]:

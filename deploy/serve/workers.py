@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
-from time import monotonic
 
 __all__ = ["Workers", "until"]
 
@@ -40,10 +40,10 @@ class Workers:
         heapify(self._free_at)
 
 
-async def until(moment: float) -> None:
-    """Wait until `monotonic()` has reached the moment: never less, and at most a little more."""
+async def until(moment: float, clock: Callable[[], float]) -> None:
+    """Wait until the clock has reached the moment: never less, and at most a little more."""
     while True:
-        left = moment - monotonic()
+        left = moment - clock()
         if left <= 0:
             return
         # Loops count in milliseconds; one that rounds down would make us go round and round.
