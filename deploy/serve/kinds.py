@@ -67,9 +67,7 @@ def load_file(path: Path, name: str, version: str | None = None) -> ServedModel:
     """
     kind = kind_of(path)
     if kind is None:
-        raise MisconfiguredError(
-            f"{str(path)!r} is no model: give the path of {_listed()} file, or module:function"
-        )
+        raise MisconfiguredError(f"{str(path)!r} is no model: give the path of {_listed()} file")
     return _KINDS[kind](path, name, version)
 
 
@@ -92,7 +90,13 @@ def load(model: str, name: str | None = None) -> ServedModel:
     if name is None:
         name = model.rpartition(":")[2] if is_callable else Path(model).stem
     checked_name(name)
-    return ServedFunction(model, name) if is_callable else load_file(Path(model), name)
+    if is_callable:
+        return ServedFunction(model, name)
+    if kind_of(Path(model)) is None:
+        raise MisconfiguredError(
+            f"{model!r} is no model: give the path of {_listed()} file, or module:function"
+        )
+    return load_file(Path(model), name)
 
 
 def _listed() -> str:

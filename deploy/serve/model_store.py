@@ -111,11 +111,11 @@ class ModelStore:
         Raises MisconfiguredError for a name that does not fit into a URL and for what is no model,
         MissingExtra where that cannot be told without a package.
         """
-        checked_name(name)
         kind = kind_of(path)
         if kind is None or not path.is_file():
             load_file(path, name)  # It says what is wrong.
             raise MisconfiguredError(f"{str(path)!r} is no file")
+        checked_name(name)
         try:
             with self._held():
                 return self._added(path, name, kind)
