@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import Any, cast
 
 from ...runtime.durations import in_seconds
 from ...runtime.errors import ThalwegError
@@ -104,7 +104,8 @@ class Faults:
 
         Times are seconds or text with a unit. Raises FaultsError for what is unknown or wrong.
         """
-        return replace(self, **{name: _read(name, value) for name, value in said.items()})
+        read: dict[str, Any] = {name: _read(name, value) for name, value in said.items()}
+        return replace(self, **read)
 
     @classmethod
     def parsed(cls, text: str) -> Faults:

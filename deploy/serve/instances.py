@@ -26,7 +26,7 @@ def rows_of(instances: Any, what: str) -> Rows:
     """
     if not isinstance(instances, list) or not instances:
         raise MisconfiguredError(f"{what} is a list that is not empty")
-    given = cast("list[Any]", instances)
+    given = cast("list[object]", instances)
     if all(isinstance(one, dict) for one in given):
         records = cast("list[dict[str, object]]", given)
         fields = tuple(records[0])
@@ -34,9 +34,10 @@ def rows_of(instances: Any, what: str) -> Rows:
             raise MisconfiguredError(f"each of {what} holds the same fields, one at least")
         return fields, [tuple(record[field] for field in fields) for record in records]
     if all(isinstance(one, list) for one in given):
-        if not given[0] or len(set(map(len, given))) != 1:
+        rows = cast("list[list[object]]", given)
+        if not rows[0] or len(set(map(len, rows))) != 1:
             raise MisconfiguredError(f"each of {what} holds the same number of values")
-        return None, list(map(tuple, given))
+        return None, list(map(tuple, rows))
     if any(isinstance(one, dict | list) for one in given):
         raise MisconfiguredError(f"{what} are objects, or lists, or single values, not a mixture")
     return None, [(one,) for one in given]

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import ClientSession
 
 from thalweg.deploy.serve import ModelStore, ModelStoreError, serving
+from thalweg.deploy.serve.model_store import Mark
 from thalweg.runtime.errors import MisconfiguredError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -213,7 +214,12 @@ async def test_the_store_is_looked_at_once_in_a_while_only(
     store.add(STACKED, "sums")
     looks: list[str] = []
     mark = ModelStore.mark
-    monkeypatch.setattr(ModelStore, "mark", lambda store: (looks.append("look"), mark(store))[1])
+
+    def counted(store: ModelStore) -> Mark:
+        looks.append("look")
+        return mark(store)
+
+    monkeypatch.setattr(ModelStore, "mark", counted)
     async with (
         serving(store=store.folder, check_every=3600.0) as server,
         ClientSession(server.url) as session,
