@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
+from typing import Any, cast
 
 import orjson
 from aiohttp import web
@@ -134,13 +135,13 @@ class _Routes:
         """PUT sets all faults, those that it does not name as well; PATCH only what it names."""
         assert self._rehearsal is not None
         try:
-            said = orjson.loads(await request.read())
+            said: Any = orjson.loads(await request.read())
         except orjson.JSONDecodeError:
             said = None
         if not isinstance(said, dict):
             raise FaultsError('the body is an object of faults, such as {"latency": "20ms"}')
         before = self._rehearsal.faults if request.method == "PATCH" else Faults()
-        self._rehearsal.change(before.changed(said))
+        self._rehearsal.change(before.changed(cast("dict[str, object]", said)))
         return _json(self._rehearsal.faults.as_dict())
 
     async def _asked(self, request: web.Request) -> ServedModel:

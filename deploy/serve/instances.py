@@ -65,9 +65,10 @@ def rows_of_columns(columns: Any, what: str) -> Rows:
 
 
 def _single(value: Any) -> object:
-    if isinstance(value, list) and len(cast("list[object]", value)) == 1:
-        return cast("list[object]", value)[0]
-    return value
+    if not isinstance(value, list):
+        return value
+    values = cast("list[object]", value)
+    return values[0] if len(values) == 1 else values
 
 
 def predictions(answer: Answer) -> Sequence[object]:

@@ -51,10 +51,12 @@ class Shelf:
 
     async def close(self) -> None:
         """Stop loading, and let go of the models."""
-        tasks = [*self._older.values(), *([self._following] if self._following else [])]
-        for task in tasks:
-            task.cancel()
-        loaded = await asyncio.gather(*tasks, return_exceptions=True)
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        for loading in self._older.values():
+            loading.cancel()
+        loaded = await asyncio.gather(*self._older.values(), return_exceptions=True)
         older = [model for model in loaded if isinstance(model, ServedModel)]
         for model in (*older, *self._newest.values()):
             await asyncio.to_thread(model.close)

@@ -160,7 +160,7 @@ async def test_a_model_of_one_answer_gives_bare_values(
 ) -> None:
     (tmp_path / "bare_for_the_test.py").write_text("def add(rows): return [r['a'] for r in rows]\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", list(sys.path))
     async with client_of("bare_for_the_test:add") as session:
         path = "/v1/models/add:predict"
         _, answer = await posted(session, path, {"instances": [{"a": 1}, {"a": 2}]})
@@ -173,29 +173,29 @@ async def test_a_model_of_one_answer_gives_bare_values(
         assert (status, answer) == (400, {"error": "add takes rows with fields"})
 
 
+WRONG: list[tuple[object, str]] = [
+    ({}, "the body is neither"),
+    ([], "the body is neither"),
+    ("instances", "the body is neither"),
+    ({"instances": ROWS, "inputs": ROWS}, "the body is neither"),
+    ({"instances": {"a": [1]}}, "instances is a list that is not empty"),
+    ({"instances": []}, "instances is a list that is not empty"),
+    ({"instances": [{}]}, "each of instances holds the same fields, one at least"),
+    ({"instances": [{"a": 1}, {"b": 1}]}, "each of instances holds the same fields"),
+    ({"instances": [[1], [1, 2]]}, "each of instances holds the same number of values"),
+    ({"instances": [[]]}, "each of instances holds the same number of values"),
+    ({"instances": [[1], 1]}, "not a mixture"),
+    ({"instances": [[1, 2, 3]]}, "each row holds 4 values for iris"),
+    ({"instances": [1]}, "each row holds 4 values for iris"),
+    ({"instances": [[1, 2, 3, "x"]]}, "which cannot carry the str 'x'"),
+    ({"inputs": {"a": 1}}, "inputs holds a list of values for each field"),
+    ({"inputs": {"a": []}}, "inputs holds a list of values for each field"),
+    ({"inputs": {"a": [1], "b": [1, 2]}}, "each of inputs holds the same number of values"),
+]
+
+
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ({}, "the body is neither"),
-        ([], "the body is neither"),
-        ("instances", "the body is neither"),
-        ({"instances": ROWS, "inputs": ROWS}, "the body is neither"),
-        ({"instances": {"a": [1]}}, "instances is a list that is not empty"),
-        ({"instances": []}, "instances is a list that is not empty"),
-        ({"instances": [{}]}, "each of instances holds the same fields, one at least"),
-        ({"instances": [{"a": 1}, {"b": 1}]}, "each of instances holds the same fields"),
-        ({"instances": [[1], [1, 2]]}, "each of instances holds the same number of values"),
-        ({"instances": [[]]}, "each of instances holds the same number of values"),
-        ({"instances": [[1], 1]}, "not a mixture"),
-        ({"instances": [[1, 2, 3]]}, "each row holds 4 values for iris"),
-        ({"instances": [1]}, "each row holds 4 values for iris"),
-        ({"instances": [[1, 2, 3, "x"]]}, "which cannot carry the str 'x'"),
-        ({"inputs": {"a": 1}}, "inputs holds a list of values for each field"),
-        ({"inputs": {"a": []}}, "inputs holds a list of values for each field"),
-        ({"inputs": {"a": [1], "b": [1, 2]}}, "each of inputs holds the same number of values"),
-    ],
-)
+@pytest.mark.parametrize(("body", "told"), WRONG)
 async def test_kserve_refuses_in_its_own_words(body: object, told: str) -> None:
     async with client_of(str(IRIS)) as session:
         status, answer = await posted(session, "/v1/models/iris:predict", body)
