@@ -22,7 +22,19 @@ FOLDERS = ("runtime", "operators", "graphs", "deploy")
 LONGEST = 500
 
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-HEAVY = ("aiohttp", "asyncpg", "numpy", "onnxruntime", "prometheus_client", "pyarrow")
+HEAVY = (
+    "aiohttp",
+    "asyncpg",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "prometheus_client",
+    "py4j",
+    "pyarrow",
+    "pypmml",
+    "sklearn",
+    "skops",
+)
 OUTSIDE = {"prometheus_client": "runtime/metrics.py"}
 
 

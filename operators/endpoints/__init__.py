@@ -19,7 +19,9 @@ from .mlflow import mlflow as mlflow
 from .oip import oip as oip
 from .onnx import onnx as onnx
 from .parse import parse_endpoint as parse_endpoint
+from .pmml import pmml as pmml
 from .several import several as several
+from .sklearn import sklearn as sklearn
 from .tls import Tls as Tls
 from .tokens import client_credentials as client_credentials
 from .tokens import iam as iam
@@ -46,6 +48,8 @@ __all__ = [
     "oip",
     "onnx",
     "parse_endpoint",
+    "pmml",
     "several",
+    "sklearn",
     "wml",
 ]

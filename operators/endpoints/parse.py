@@ -12,13 +12,17 @@ from .kserve_v1 import kserve_v1
 from .mlflow import mlflow
 from .oip import oip
 from .onnx import onnx
+from .pmml import pmml
 from .several import several
+from .sklearn import sklearn
 from .wml import wml
 
 __all__ = ["endpoint_texts", "parse_endpoint"]
 
 _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
+    "sklearn:": (len("sklearn:"), sklearn),
+    "pmml:": (len("pmml:"), pmml),
     "wml+http://": (len("wml+"), wml),
     "wml+https://": (len("wml+"), wml),
     "oip+http://": (len("oip+"), oip),

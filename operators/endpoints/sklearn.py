@@ -1,0 +1,87 @@
+"""A local scikit-learn model, run in a thread."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from ...runtime.contracts import Context
+from .endpoint import Answer, Endpoint
+from .sklearn_model import SklearnModel
+
+__all__ = ["Sklearn", "sklearn"]
+
+
+class Sklearn(Endpoint):
+    """See `sklearn`."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, trusted: Iterable[str], proba: bool
+    ) -> None:
+        self._path = Path(path)
+        if not str(path).strip():
+            raise ValueError("sklearn() takes the path of a .skops file, and it is empty")
+        if self._path.suffix in (".pkl", ".pickle", ".joblib"):
+            raise ValueError(
+                f"{str(self._path)!r} is a pickle, which can run any code when it is loaded: save "
+                "the model with skops.io.dump(model, 'model.skops')"
+            )
+        if isinstance(trusted, str):
+            raise TypeError(f"trusted is a list of names of types: say trusted=[{trusted!r}]")
+        self._trusted = tuple(trusted)
+        for name in self._trusted:
+            if not isinstance(cast(object, name), str):
+                raise TypeError(f"trusted holds names of types such as 'sklearn.X', not {name!r}")
+        if not isinstance(cast(object, proba), bool):
+            raise TypeError(f"proba is True or False, not {proba!r}")
+        self._proba = proba
+
+    def __repr__(self) -> str:
+        return f"sklearn({str(self._path)!r})"
+
+    async def open(self, context: Context) -> None:
+        self._context = context
+        self._layout: tuple[int, ...] | None = None
+        self._model: SklearnModel | None = await context.in_thread(
+            SklearnModel, self._path, trusted=self._trusted, proba=self._proba
+        )
+
+    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
+        if self._model is None:
+            raise RuntimeError("an endpoint is called between open and close")
+        if self._layout is None:
+            self._layout = self._model.arrange(fields)
+        return await self._context.in_thread(self._model.predict, self._layout, rows)
+
+    async def close(self) -> None:
+        self._model = None
+
+
+def sklearn(
+    path: str | os.PathLike[str], *, trusted: Iterable[str] = (), proba: bool = True
+) -> Endpoint:
+    """A local scikit-learn model, or anything with its `predict`, from a `.skops` file.
+
+    >>> sklearn("models/churn.skops")
+    sklearn('models/churn.skops')
+
+    `skops.io.dump(model, "churn.skops")` writes such a file. A pickle is never loaded: whoever
+    can write one can run any code in the process that loads it. A `.skops` file tells its types
+    before anything is made of them; those that scikit-learn is known to need are loaded, and any
+    other is refused, by name, unless it stands in `trusted`.
+
+    A model that was fitted on a data frame takes the fields by the names of its columns; any other
+    takes them in the order of the mapping. A field without a value travels as NaN, or as None
+    among texts. What takes text itself, as a vectorizer does, takes a single field. The answer
+    holds `prediction`, and of a classifier `probability`: a list, in the order of its classes. The
+    file tells no version of the model.
+
+    Parameters: `path`, the file, looked for when the job starts; `trusted`, the full names of
+    further types that may be loaded (none); `proba`, whether probabilities are asked for, which
+    takes a second pass over the rows (True). Raises ValueError for an empty path or a pickle,
+    TypeError for wrong types. At the start, MissingExtra without scikit-learn and skops,
+    MisconfiguredError for a file that is missing, cannot be loaded or holds an untrusted type.
+    """
+    return Sklearn(path, trusted=trusted, proba=proba)
