@@ -11,11 +11,11 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import orjson
 
-from ..runtime.errors import MissingExtra
+from ..runtime.errors import MissingExtra, ThalwegError
 from ..runtime.progress import Progress
 from .address import Address, listen
 from .watchdog import Blocked
@@ -28,6 +28,7 @@ __all__ = ["HttpServer", "Pages"]
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
+_SETTABLE = frozenset(("linger", "max_batch_size", "max_in_flight"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Pages:
     progress: Callable[[], Progress]
     graph: Callable[[], Mapping[str, object]]
     blocked: Callable[[], Blocked | None]
+    adjust: Callable[[str, Mapping[str, object]], Mapping[str, object]] | None = None
+    """Sets what a node may have set while it runs; it may wait a moment, in a thread."""
 
     def metrics(self, accept: str) -> tuple[int, str, bytes]:
         """The registry, as OpenMetrics for who asks for it, else in Prometheus' text format."""
@@ -117,6 +120,8 @@ class HttpServer:
         }
         for path, page in routes.items():
             application.router.add_get(path, _handler(page))
+        if self._pages.adjust is not None:
+            application.router.add_patch("/nodes/{node}", _adjusting(self._pages.adjust))
         application.router.add_get("/{path:.*}", _not_found(list(routes)))
         runner = web.AppRunner(
             application, handle_signals=False, access_log=None, shutdown_timeout=0.5
@@ -146,5 +151,38 @@ def _not_found(paths: list[str]) -> Callable[[web.Request], Awaitable[web.Respon
         from aiohttp import web
 
         return web.Response(status=404, text=f"there are: {' '.join(paths)}\n")
+
+    return handle
+
+
+def _adjusting(
+    adjust: Callable[[str, Mapping[str, object]], Mapping[str, object]],
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Answers `PATCH /nodes/NODE` with what is in force then.
+
+    The body has to say that it is JSON: a page of another site, open in a browser of this machine,
+    cannot send that without asking first, which nobody here answers.
+    """
+
+    async def handle(request: web.Request) -> web.Response:
+        from aiohttp import web
+
+        if request.content_type != _JSON:
+            return web.Response(status=415, text="send application/json\n")
+        try:
+            wanted = orjson.loads(await request.read())
+        except orjson.JSONDecodeError as error:
+            return web.Response(status=400, text=f"the body is no JSON: {error}\n")
+        if not isinstance(wanted, dict) or not wanted or not wanted.keys() <= _SETTABLE:
+            return web.Response(
+                status=400, text=f"send an object with some of: {', '.join(sorted(_SETTABLE))}\n"
+            )
+        try:
+            made = await asyncio.to_thread(
+                adjust, request.match_info["node"], cast("dict[str, object]", wanted)
+            )
+        except (ThalwegError, ValueError) as error:
+            return web.Response(status=400, text=f"{error}\n")
+        return web.Response(body=orjson.dumps(dict(made)), content_type=_JSON)
 
     return handle

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..runtime.errors import JobCancelled, JobFailed, StateLost, StateUnavailable
 from ..runtime.graph import Graph
 from .address import Address
+from .adjusting import adjuster
 from .collector import calm_collector
 from .event_loop import loop_factory
 from .exit_status import ExitStatus
@@ -80,7 +81,13 @@ class Launcher:
                 from .http import HttpServer, Pages
 
                 drawing = {**job.plan.as_dict(), "mermaid": job.plan.mermaid()}
-                pages = Pages(registry, job.progress, lambda: drawing, watchdog.blocked)
+                pages = Pages(
+                    registry,
+                    job.progress,
+                    lambda: drawing,
+                    watchdog.blocked,
+                    adjuster(job, asyncio.get_running_loop()),
+                )
                 server = HttpServer(self._http, pages)
                 server.start()
                 stack.callback(server.stop)  # the last to stop

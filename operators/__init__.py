@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..runtime.contracts import Throughput as Throughput
 from . import aggregates as aggregates
 from . import endpoints as endpoints
 from . import sinks as sinks
@@ -18,6 +19,7 @@ from .windows.window import window as window
 __all__ = [
     "Field",
     "Prediction",
+    "Throughput",
     "aggregate",
     "aggregates",
     "endpoints",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .actors import Actor, SourceActor
+from .actors import Actor, CallActor, SourceActor
 from .channel import Channel
 from .errors import JobCancelled
-from .progress import NodeProgress
+from .progress import CallProgress, NodeProgress
+from .tuning.limits import limited_by
 
 __all__ = ["left_behind", "progress_of"]
 
@@ -31,6 +32,35 @@ def left_behind(graph: str, actors: Sequence[Actor]) -> JobCancelled:
         f"graph {graph!r} was cancelled with {left:,} records read and not confirmed",
         unprocessed={name: count for name, count in held.items() if count},
         settled=settled,
+    )
+
+
+def _calls_of(actor: Actor) -> CallProgress | None:
+    if not isinstance(actor, CallActor) or actor.attempts is None:
+        return None
+    dials, meter, attempts = actor.dials, actor.meter, actor.attempts
+    now, calls, controller = dials.now, meter.statistics(), dials.controller
+    return CallProgress(
+        answered=calls.answered,
+        refused=calls.refused,
+        failed=calls.failed,
+        rate=round(calls.rate, 1),
+        p50=round(calls.p50, 6),
+        p99=round(calls.p99, 6),
+        client=round(calls.client, 3),
+        max_in_flight=now.max_in_flight,
+        allowed=attempts.permits.allowed,
+        max_batch_size=now.max_batch_size,
+        linger=now.linger,
+        limited_by=limited_by(
+            calls,
+            now,
+            allowed=attempts.permits.allowed,
+            down=attempts.breaker.reason,
+            cuts={} if dials.feeder is None else dict(dials.feeder.each[0].cuts),
+            told=actor.told_seconds(),
+        ),
+        tuning=None if controller is None else controller.why,
     )
 
 
@@ -66,6 +96,8 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
             waiting=one.waiting,
             inbox=actor.inbox.statistics() if actor.inbox is not None else None,
             settled=settled,
+            cuts=dict(one.cuts),
+            calls=_calls_of(actor),
         )
         for one in actor.each
     ]

@@ -33,7 +33,7 @@ from .errors import BusyError, DataError, MisconfiguredError, RuntimeFault, Unav
 from .retry import Retry
 from .watch import Watch
 
-__all__ = ["Attempts", "Observer"]
+__all__ = ["Attempts", "Observer", "Repeatable"]
 
 _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""

@@ -41,6 +41,7 @@ from .origins import Origin
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Watermark
 from .state import KeyedState
+from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
     # Only the type, for functions that add nodes to a stream: it stands on this file itself.
@@ -74,6 +75,7 @@ __all__ = [
     "StateLost",
     "StateMismatch",
     "ThalwegError",
+    "Throughput",
     "UnavailableError",
     "Watermark",
     "WhenDown",
@@ -309,7 +311,9 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
     records may be sent again: then a batch that raises `DataError` is halved until the bad record
     stands alone, and `BusyError` and `UnavailableError` are retried as `retry` says. Otherwise an
     exception rejects the whole batch. `divide` says how a refused batch is taken apart: "halves",
-    which takes 2·log2(n) calls for one bad record of n, or "singly", one by one. It has no memory.
+    which takes 2·log2(n) calls for one bad record of n, or "singly", one by one. With `tune` the
+    runtime finds `max_in_flight`, and the size and linger of the `batch` before it, by itself; it
+    has to be `repeatable` then. It has no memory.
     """
 
     max_in_flight: int = 1
@@ -318,6 +322,7 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
     repeatable: bool = False
     retry: Retry = Retry()
     divide: Literal["halves", "singly"] = "halves"
+    tune: Throughput | None = None
 
     async def open(self, context: Context) -> None:
         """Get ready for calls."""
@@ -325,6 +330,13 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
     @abstractmethod
     async def call(self, records: Sequence[R_contra]) -> Sequence[S_co] | Outcome[S_co]:
         """Return one output for each record, or an `Outcome` that names the bad ones."""
+
+    def told_seconds(self) -> float | None:
+        """The seconds that a call took by the other side's own clock, on average of the last few.
+
+        None where it does not tell. Asked for the progress, from any thread.
+        """
+        return None
 
     async def close(self) -> None:
         """Let go of everything."""

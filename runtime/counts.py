@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import Literal
 
 __all__ = ["LATENCY_BUCKETS", "ActorCounts", "Latency", "NodeCounts", "streak"]
@@ -16,6 +17,7 @@ class NodeCounts:
     """What one node has done so far."""
 
     __slots__ = (
+        "cuts",
         "dead_letters",
         "fail_after",
         "in_flight",
@@ -41,6 +43,8 @@ class NodeCounts:
         self.retries = 0
         self.streak = 0
         self.waiting: str | None = None
+        self.cuts: Counter[str] = Counter()
+        """Of a `batch`: how many batches went, by why they went."""
 
 
 class Waits:

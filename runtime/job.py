@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from .accounts import left_behind, progress_of
 from .actors import Actor, RegroupActor, SourceActor, Surroundings
+from .adjusting import adjust
 from .checkpoints.keeper import Keeper
 from .checkpoints.manifest import check_without_store
 from .checkpoints.options import State
@@ -24,6 +25,7 @@ from .handover import Handover
 from .nodes import nearest
 from .plan import Plan
 from .progress import JobState, Progress
+from .tuning.dials import Dials
 from .wiring import started_anew, wire
 
 if TYPE_CHECKING:
@@ -243,6 +245,28 @@ class Job:
             await self.wait()
             raise ThalwegError(f"the job of graph {self.name!r} has ended")
         return number
+
+    def adjust(
+        self,
+        node: str,
+        *,
+        max_in_flight: int | None = None,
+        max_batch_size: int | None = None,
+        linger: float | None = None,
+    ) -> Dials:
+        """Change the settings of a node that calls, or of a `batch`, while the job runs.
+
+        What is given counts from now on, and a node that tunes itself leaves that to you; `linger`
+        is in seconds. Returns what is in force. Raises ThalwegError where there is no such node or
+        setting, ValueError for a wrong value.
+        """
+        return adjust(
+            self.actors,
+            node,
+            max_in_flight=max_in_flight,
+            max_batch_size=max_batch_size,
+            linger=linger,
+        )
 
     async def cancel(self) -> None:
         """Stop at once, sources first, and count what was not processed."""

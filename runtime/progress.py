@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-__all__ = ["ChannelStatistics", "EpochProgress", "JobState", "NodeProgress", "Progress"]
+__all__ = [
+    "CallProgress",
+    "ChannelStatistics",
+    "EpochProgress",
+    "JobState",
+    "NodeProgress",
+    "Progress",
+]
 
 JobState = Literal[
     "created",
@@ -38,13 +45,42 @@ class ChannelStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class CallProgress:
+    """How the calls of a node fare: of the last few hundred, times in seconds.
+
+    `rate` is in records a second, `p50` and `p99` are from sending to answer, `client` is the share
+    of the time for which this process was busy. `max_in_flight`, `max_batch_size` and `linger` are
+    in force, `allowed` the calls at once that the other side takes. `limited_by` says what holds
+    the node back: server, network, client, linger or input, and why. `tuning` is what a node that
+    tunes itself did last, and why.
+    """
+
+    answered: int
+    refused: int
+    failed: int
+    rate: float
+    p50: float
+    p99: float
+    client: float
+    max_in_flight: int
+    allowed: int
+    max_batch_size: int | None
+    linger: float | None
+    limited_by: str | None
+    tuning: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeProgress:
     """What one node has done. Times are in seconds.
 
     `records_in` and `records_out` count records, `dead_letters` those it gave up, `late` those
     that came too late to be counted, whether or not its late port goes anywhere, `in_flight` those
     it has taken in and not yet answered for (its inbox not counted). `waiting` says in words what
-    it waits for when that is something outside, such as a server. A fused node shares `actor`, the
+    it waits for when that is something outside, such as a server. `cuts` tells of a `batch` how
+    many batches went because they were full (by records or bytes), because the first record had
+    lingered, because every source waited (starved), or for a signal or the end. `calls` is there
+    where calls are repeated. A fused node shares `actor`, the
     times and the inbox with its neighbours. `settled` is, for a source, the last position of its
     (last) lane up to which all is delivered.
     """
@@ -65,6 +101,8 @@ class NodeProgress:
     waiting: str | None = None
     inbox: ChannelStatistics | None = None
     settled: int | None = None
+    cuts: dict[str, int] = field(default_factory=dict[str, int])
+    calls: CallProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 
-from .actors import Actor, Surroundings, make_actor
+from .actors import Actor, CallActor, RegroupActor, Surroundings, make_actor
 from .channel import Channel
 from .merge import Merge
 from .nodes import FAILED, Port
@@ -39,7 +40,19 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
     for name, channels in inboxes.items():
         if channels:
             made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
+    _join_dials(plan, made)
     return tuple(made.values())
+
+
+def _join_dials(plan: Plan, made: Mapping[str, Actor]) -> None:
+    """Let who calls set how the batches for it are cut, where nobody else reads them."""
+    for actor in made.values():
+        if not isinstance(actor, CallActor) or len(actor.nodes[0].inputs) != 1:
+            continue
+        port = actor.nodes[0].inputs[0]
+        feeder = made.get(port.node)
+        if isinstance(feeder, RegroupActor) and plan.readers.get(port) == (actor.name,):
+            actor.dials.feeder = feeder
 
 
 def started_anew(plan: Plan) -> frozenset[str]:

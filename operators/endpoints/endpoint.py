@@ -75,5 +75,9 @@ class Endpoint(ABC):
         """
         return None
 
+    def told_seconds(self) -> float | None:
+        """The seconds that a call took by the other side's own clock, of late; None if unknown."""
+        return None
+
     async def close(self) -> None:
         """Let go of everything."""

@@ -24,6 +24,7 @@ from .json_answer import decoded
 from .mask import Mask
 from .prompt import prompt_requests
 from .refusals import Json, UnauthorizedError, reason, refusal, shortened, told
+from .server_timing import ServerTiming
 from .tls import alert_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class HttpJson:
         self._tls = options.get("tls")
         self._max_answer_bytes = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
         self._max_request_bytes = options.get("max_request_bytes")
+        self.timing = ServerTiming()
         self._session: ClientSession | None = None
         self._urls: dict[str, URL] = {}
         self.mask = Mask()
@@ -185,6 +187,7 @@ class HttpJson:
                     answer = await response.read()
                 else:
                     answer = await self._read(method, url, response)
+                self.timing.look(response.headers)
             except BaseException:
                 # Read to the end it has gone back to the pool; else this closes the connection.
                 response.release()

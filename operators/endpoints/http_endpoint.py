@@ -48,6 +48,10 @@ class HttpEndpoint(Endpoint):
     async def close(self) -> None:
         await self._http.close()
 
+    def told_seconds(self) -> float | None:
+        """By the header Server-Timing, where the server sends it."""
+        return self._http.timing.seconds
+
     def _post(self, url: str, request: object) -> Awaitable[Any]:
         """Write the request as JSON, now, and return what waits for the decoded answer.
 

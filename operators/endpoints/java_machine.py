@@ -9,7 +9,7 @@ import os
 import subprocess
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from ...runtime.contracts import MisconfiguredError, MissingExtra
 
@@ -89,7 +89,7 @@ def _started() -> tuple[Any, subprocess.Popen[bytes]]:
         _java(),
         *os.environ.get("JAVA_OPTS", "").split(),
         "-classpath",
-        os.pathsep.join((find_jar_path(), f"{jars}{os.sep}*")),
+        os.pathsep.join((str(cast(object, find_jar_path())), f"{jars}{os.sep}*")),
         "py4j.GatewayServer",
         "--die-on-broken-pipe",
         "--enable-auth",

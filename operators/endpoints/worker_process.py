@@ -74,7 +74,8 @@ class WorkerProcess:
 
     def _start(self) -> None:
         spawning = multiprocessing.get_context("spawn")
-        ours, theirs = spawning.Pipe()
+        ends: tuple[Any, Any] = spawning.Pipe()  # Of another type on each platform.
+        ours, theirs = ends
         with theirs:
             process = spawning.Process(
                 target=_work, args=(theirs, self._reference), name="thalweg-worker", daemon=True

@@ -5,9 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Generic, TypeVar, cast, overload
+from typing import Generic, Literal, TypeVar, cast, get_args, overload
 
-from ...runtime.contracts import BatchFunction, Context, Outcome, Retry, UnavailableError
+from ...runtime.contracts import (
+    BatchFunction,
+    Context,
+    Outcome,
+    Retry,
+    Throughput,
+    UnavailableError,
+)
 from ..endpoints.array_field import ArrayField
 from ..endpoints.auth import Auth
 from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
@@ -18,6 +25,9 @@ from ..endpoints.tls import Tls
 from .merging import Merge, merging
 
 __all__ = ["Field", "Prediction", "score"]
+
+Divide = Literal["halves", "singly"]
+"""How a refused batch is taken apart, to find the bad record in it."""
 
 R = TypeVar("R", bound=Mapping[str, object])
 S = TypeVar("S")
@@ -54,6 +64,8 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         timeout: float,
         retry: Retry,
         ordered: bool,
+        divide: Divide,
+        tune: Throughput | None,
         auth: Auth | None,
         tls: Tls | None,
     ) -> None:
@@ -77,6 +89,10 @@ class Score(BatchFunction[R, S], Generic[R, S]):
             raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
         if not isinstance(cast(object, retry), Retry):
             raise TypeError(f"retry is a Retry, not {retry!r}")
+        if divide not in get_args(Divide):
+            raise ValueError(f"divide is one of {get_args(Divide)}, not {divide!r}")
+        if tune is not None and not isinstance(cast(object, tune), Throughput):
+            raise TypeError(f"tune is what to reach, such as Throughput(p99=0.2), not {tune!r}")
         if join is not None and not callable(join):
             raise TypeError(f"join is a callable of a record and a Prediction, not {join!r}")
         self.endpoint = endpoint
@@ -84,6 +100,8 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         self.timeout = timeout
         self.retry = retry
         self.ordered = ordered
+        self.divide = divide
+        self.tune = tune
         self._map = fields if isinstance(fields, ArrayField) else FieldMap(fields)
         self._join = join
         self._version_field = version_field
@@ -96,7 +114,8 @@ class Score(BatchFunction[R, S], Generic[R, S]):
     async def open(self, context: Context) -> None:
         # The graph's endpoint is shared by all jobs, and by all that use it: open a copy.
         self.endpoint = copy.copy(self.endpoint)
-        self.endpoint.max_in_flight = self.max_in_flight
+        most = self.max_in_flight if self.tune is None else self.tune.max_in_flight
+        self.endpoint.max_in_flight = max(self.max_in_flight, most)
         await self.endpoint.open(context)
 
     async def call(
@@ -182,6 +201,9 @@ class Score(BatchFunction[R, S], Generic[R, S]):
                 rejected[index] = error
         return Outcome(scored, rejected) if rejected else scored
 
+    def told_seconds(self) -> float | None:
+        return self.endpoint.told_seconds()
+
     async def close(self) -> None:
         await self.endpoint.close()
 
@@ -197,6 +219,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    divide: Divide = "halves",
+    tune: Throughput | None = None,
     auth: Auth | None = None,
     tls: Tls | None = None,
 ) -> BatchFunction[Mapping[str, object], dict[str, object]]: ...
@@ -212,6 +236,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    divide: Divide = "halves",
+    tune: Throughput | None = None,
     auth: Auth | None = None,
     tls: Tls | None = None,
 ) -> BatchFunction[R, S]: ...
@@ -227,6 +253,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = Retry(),  # noqa: B008  (frozen)
     ordered: bool = True,
+    divide: Divide = "halves",
+    tune: Throughput | None = None,
     auth: Auth | None = None,
     tls: Tls | None = None,
 ) -> BatchFunction[R, S] | BatchFunction[R, dict[str, object]]:
@@ -244,14 +272,17 @@ def score(
     record and does not travel. Results are joined by position, after their number is checked.
 
     Parameters: `endpoint`, where the model answers: text such as `onnx:model.onnx`,
-    `wml+https://...` or `oip+https://...`, an `Endpoint`, or a list of these (see
-    `endpoints.several`); `fields`, for each record field the
-    model field that it feeds, by name (mandatory) or as a `Field`; `join`, what makes the result
+    `wml+https://...`, `oip+https://...`, `v1+https://...` or `mlflow+https://...`, an `Endpoint`,
+    or a list of these (see `endpoints.several`); `fields`, for each record field the model field
+    that it feeds, by name (mandatory) or as a `Field`; `join`, what makes the result
     of a record and its `Prediction` (the record with the answer's fields, which win over its own);
     `version_field`, where the default join puts the version of the model if the protocol tells one
     (`model_version`; None: nowhere); `max_in_flight`, batches asked for at once (8); `timeout`,
     seconds for one request (10); `retry`, how a request is repeated; `ordered`, whether results
-    leave in input order (True); `auth`, how requests prove who sends them, such as
+    leave in input order (True); `divide`, how a refused batch is taken apart: in "halves", or
+    "singly", one by one; `tune`, what to reach, such as `Throughput(p99=0.2)`: then the node finds
+    `max_in_flight` and the size and linger of the `.batch` right before it, beginning with what is
+    given (None); `auth`, how requests prove who sends them, such as
     `bearer("env:TOKEN")`, and `tls`, whom they trust, where `endpoint` is the text of one over HTTP
     (None; an `Endpoint` has its own). Raises ValueError or TypeError for a wrong option.
 
@@ -261,7 +292,8 @@ def score(
     Order: that of the input, unless `ordered` is False.
     State: none.
     On error: a bad record goes to the failed port alone: a refused batch is halved until it stands
-    alone. An exception in `join` rejects its record. A wrong address or model fails the job.
+    alone. An exception in `join` rejects its record. A wrong address or model fails the job; one
+    that goes away later pauses it.
     """
     return Score[R, S](
         endpoint,
@@ -272,6 +304,8 @@ def score(
         timeout=timeout,
         retry=retry,
         ordered=ordered,
+        divide=divide,
+        tune=tune,
         auth=auth,
         tls=tls,
     )

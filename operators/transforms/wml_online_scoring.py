@@ -169,6 +169,8 @@ def _scoring(
         timeout=10.0,
         retry=Retry(),
         ordered=True,
+        divide="halves",
+        tune=None,
         auth=None,  # It is the endpoint's.
         tls=None,
     )

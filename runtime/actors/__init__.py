@@ -13,7 +13,15 @@ from .sink_actor import SinkActor
 from .source_actor import SourceActor
 from .split_actor import SplitActor
 
-__all__ = ["Actor", "RegroupActor", "SinkActor", "SourceActor", "Surroundings", "make_actor"]
+__all__ = [
+    "Actor",
+    "CallActor",
+    "RegroupActor",
+    "SinkActor",
+    "SourceActor",
+    "Surroundings",
+    "make_actor",
+]
 
 
 def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:

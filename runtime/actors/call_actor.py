@@ -15,7 +15,9 @@ from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
 from ..signals import End, LanesLeft, Signal, Watermark
+from ..tuning.meter import CallMeter
 from .actor import Actor, Surroundings
+from .call_dials import CallDials
 from .crew import Call, Crew
 
 __all__ = ["CallActor"]
@@ -53,7 +55,34 @@ class CallActor(Actor):
         self._emitting = False
         self._open_calls: dict[Batch, int] = {}
         self._attempts: Attempts | None = None
+        self.meter = CallMeter(self.monotonic)
         self._crew = self._make_crew(node)
+        attempts, function = self._attempts, self._batch_function
+        self.dials = CallDials(
+            self._crew,
+            permits=None if attempts is None else attempts.permits,
+            meter=self.meter,
+            goal=None if function is None else function.tune,
+            loop=around.loop,
+            clock=self.monotonic,
+            resized=self._resize,
+        )
+
+    @property
+    def attempts(self) -> Attempts | None:
+        """The calls, where they may be repeated."""
+        return self._attempts
+
+    def told_seconds(self) -> float | None:
+        """How long a call took by the other side's own clock, on average, if it tells."""
+        return None if self._batch_function is None else self._batch_function.told_seconds()
+
+    def _resize(self, max_in_flight: int) -> None:
+        self._most = _AHEAD * max_in_flight
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        elif self.inbox is not None:
+            self.inbox.wake()
 
     @property
     def holding(self) -> int:
@@ -81,6 +110,7 @@ class CallActor(Actor):
                     max_in_flight=node.options.max_in_flight,
                     divide=function.divide,
                 )
+                self._attempts.observer = self.meter
                 invoke = self._attempts.run
         return Crew(
             invoke,
@@ -99,6 +129,7 @@ class CallActor(Actor):
 
     async def close(self) -> None:
         """Stop what still runs, then close the batch function."""
+        self.dials.stop()
         await self._crew.close()
         if self._attempts is not None:
             self._attempts.close()
@@ -108,6 +139,7 @@ class CallActor(Actor):
     async def work(self) -> None:
         """Take in, start and emit until the end."""
         assert self.inbox is not None
+        self.dials.start()
         while True:
             if self._answered():
                 await self._emit_answered()

@@ -79,6 +79,7 @@ class Crew:
         self._workers: set[asyncio.Task[None]] = set()
         self._given_up: set[asyncio.Task[None]] = set()
         self._idle: deque[asyncio.Future[None]] = deque()
+        self._busy = 0
         self._watch = None if timeout is None else Watch(loop, clock, timeout, self._give_up)
 
     @property
@@ -86,9 +87,24 @@ class Crew:
         """The calls that wait for a worker."""
         return len(self._queue)
 
+    @property
+    def size(self) -> int:
+        """How many calls run at once; when it shrinks, those under way go on."""
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        more, self._size = size - self._size, size
+        for _ in range(min(more, len(self._queue))):
+            self._call_in()
+
     def start(self, call: Call) -> None:
         """Begin this call as soon as a worker is free."""
         self._queue.append(call)
+        self._call_in()
+
+    def _call_in(self) -> None:
+        """Have one worker more look at the queue, if there may be one more."""
         while self._idle:
             waiter = self._idle.popleft()
             if not waiter.done():
@@ -119,12 +135,13 @@ class Crew:
         worker = cast("asyncio.Task[None]", asyncio.current_task())
         queue = self._queue
         while True:
-            while not queue:
+            while not queue or self._busy >= self._size:
                 waiter = self._loop.create_future()
                 self._idle.append(waiter)
                 await waiter
             call = queue.popleft()
             call.worker = worker
+            self._busy += 1
             if self._watch is not None:
                 self._watch.start(call)
             try:
@@ -143,6 +160,7 @@ class Crew:
             if call.done:
                 return
             call.done = True
+            self._busy -= 1
             if self._watch is not None:
                 self._watch.stop(call)
             self._returned(call)
@@ -153,6 +171,7 @@ class Crew:
             f"the call has not returned within {self._timeout:g} s (timeout=…)"
         )
         call.done = True
+        self._busy -= 1
         worker = call.worker
         self._returned(call)
         if worker is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import replace
+from typing import Literal, cast
 
 from ..batch import Batch, Records, size_of
 from ..nodes import Node, Regroup
@@ -14,6 +15,10 @@ from ..signals import End, LanesLeft, Watermark
 from .actor import Actor, Surroundings
 
 __all__ = ["RegroupActor"]
+
+CutBy = Literal["full", "bytes", "linger", "starved", "signal", "end"]
+"""Why a batch went: it was full by records or by bytes; its first record had waited long enough;
+every source waited for credit; a signal, such as a barrier, or the end of the stream came."""
 
 
 class RegroupActor(Actor):
@@ -31,7 +36,24 @@ class RegroupActor(Actor):
         self._mark: Watermark | None = None
         self._fewer: LanesLeft | None = None
         self._lanes: LanesLeft | None = None
+        self._cut_by = self.each[0].cuts
         self._clear()
+
+    @property
+    def rule(self) -> Regroup:
+        """How the stream is cut just now."""
+        return self._rule
+
+    def adjust(self, max_batch_size: int | None = None, linger: float | None = None) -> None:
+        """Cut otherwise from now on; None leaves what is."""
+        rule = self._rule
+        self._rule = replace(
+            rule,
+            max_batch_size=rule.max_batch_size if max_batch_size is None else max_batch_size,
+            linger=rule.linger if linger is None else linger,
+        )
+        if self.inbox is not None:
+            self.inbox.wake()
 
     async def work(self) -> None:
         """Read, regroup and emit until the end."""
@@ -41,12 +63,12 @@ class RegroupActor(Actor):
                 # Woken: the first record has lingered, or no source will send more before it
                 # hears of these.
                 if self._records and (self._patience() == 0 or self.around.starved()):
-                    await self._flush()
+                    await self._flush("starved" if self.around.starved() else "linger")
                 continue
             if isinstance(item, Batch):
                 await self._add(item)
                 if self._lingered():
-                    await self._flush()
+                    await self._flush("linger")
                 continue
             if isinstance(item, Watermark) and self._records and not item.idle:
                 self._mark = item
@@ -56,7 +78,7 @@ class RegroupActor(Actor):
                 if self._records and item.only_fewer(before):
                     self._fewer = item
                     continue
-            await self._flush()
+            await self._flush("end" if isinstance(item, End) else "signal")
             await self.forward(item)
             if isinstance(item, End):
                 return
@@ -101,6 +123,7 @@ class RegroupActor(Actor):
         count, rule = len(records), self._rule
         if not self._records and count == rule.max_batch_size and rule.max_batch_bytes is None:
             self.each[0].records_out += count
+            self._cut_by["full"] += 1
             await self.emit(batch)
             return
         start = 0
@@ -110,7 +133,7 @@ class RegroupActor(Actor):
             stop = self._room(records, start)
             self._left = len(records) - stop
             if stop == start:
-                await self._flush()
+                await self._flush("bytes" if self._within_size() else "full")
                 continue
             last = stop == len(records)
             if not last:
@@ -118,7 +141,7 @@ class RegroupActor(Actor):
             self._take(batch, start, stop)
             start = stop
             if self._full():
-                await self._flush()
+                await self._flush("bytes" if self._within_size() else "full")
 
     async def _cut(self, batch: Batch, size: int) -> int:
         """Emit as many full batches as stand in this one; return where what is left begins."""
@@ -136,6 +159,7 @@ class RegroupActor(Actor):
             )
             self._left = count - end
             self.each[0].records_out += end
+            self._cut_by["full"] += full
             await self.emit_all(self._cuts, end)
         return full * size
 
@@ -144,7 +168,8 @@ class RegroupActor(Actor):
         size, limit = self._rule.max_batch_size, self._rule.max_batch_bytes
         stop = len(records)
         if size is not None:
-            stop = min(stop, start + size - len(self._records))
+            # The part may hold more already, where the size has been made smaller meanwhile.
+            stop = min(stop, max(start, start + size - len(self._records)))
         if limit is None:
             return stop
         held = self._bytes
@@ -170,15 +195,20 @@ class RegroupActor(Actor):
             self._origins.append(origins if whole else origins.cut(start, stop))
             self._known = True
 
+    def _within_size(self) -> bool:
+        size = self._rule.max_batch_size
+        return size is None or len(self._records) < size
+
     def _full(self) -> bool:
         size, limit = self._rule.max_batch_size, self._rule.max_batch_bytes
         return (size is not None and len(self._records) >= size) or (
             limit is not None and self._bytes >= limit
         )
 
-    async def _flush(self) -> None:
+    async def _flush(self, why: CutBy) -> None:
         if not self._records:
             return
+        self._cut_by[why] += 1
         receipts = self._receipts
         receipt = receipts[0] if len(receipts) == 1 else JoinedReceipt(receipts)
         origins = Origins.join(self._origins) if self._known else None

@@ -34,6 +34,7 @@ class Caller:
                 counts=NodeCounts("test", "test", None),
                 chance=random.Random(0),
                 one_to_one=self._one_to_one,
+                max_in_flight=1 if isinstance(thing, Sink) else thing.max_in_flight,
             )
 
     async def call(self, records: Sequence[object]) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -9,10 +10,11 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import replace
 from typing import cast
 
+import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily
@@ -20,6 +22,7 @@ from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_metrics
 from prometheus_client.registry import Collector
 
+from thalweg import ThalwegError
 from thalweg.deploy.address import Address, AddressError
 from thalweg.deploy.http import HttpServer, Pages
 from thalweg.deploy.watchdog import Blocked
@@ -205,3 +208,39 @@ def test_an_idle_connection_does_not_hold_up_the_end() -> None:
         server.stop()
         assert "thalweg-http" not in {thread.name for thread in threading.enumerate()}
         connection.close()
+
+
+@pytest.mark.asyncio
+async def test_a_node_is_adjusted_by_whoever_says_that_it_is_json() -> None:
+    asked: list[tuple[str, dict[str, object]]] = []
+
+    def adjust(node: str, wanted: Mapping[str, object]) -> Mapping[str, object]:
+        if node == "nobody":
+            raise ThalwegError("there is no node 'nobody'")
+        asked.append((node, dict(wanted)))
+        return {"max_in_flight": 4}
+
+    pages = Pages(
+        registry=new_registry(),
+        progress=lambda: Progress("1", "g", "running", "", 0.0, 0, 0, 0, ()),
+        graph=dict,
+        blocked=lambda: None,
+        adjust=adjust,
+    )
+    server = HttpServer(Address("127.0.0.1", 0), pages)
+    server.start()
+    try:
+        url = f"http://127.0.0.1:{server.address.port}/nodes"
+        async with aiohttp.ClientSession() as session:
+            async with session.patch(f"{url}/score", json={"max_in_flight": 4}) as answer:
+                assert (answer.status, await answer.json()) == (200, {"max_in_flight": 4})
+            async with session.patch(f"{url}/score", data='{"max_in_flight": 4}') as answer:
+                assert answer.status == 415
+            async with session.patch(f"{url}/score", json={"threads": 4}) as answer:
+                assert answer.status == 400
+                assert "linger, max_batch_size" in await answer.text()
+            async with session.patch(f"{url}/nobody", json={"linger": 1}) as answer:
+                assert (answer.status, await answer.text()) == (400, "there is no node 'nobody'\n")
+        assert asked == [("score", {"max_in_flight": 4})]
+    finally:
+        await asyncio.to_thread(server.stop)

@@ -14,12 +14,12 @@ from .scoring import QUICK, Scoring, expected, record
 
 @pytest.mark.asyncio
 async def test_of_two_servers_one_may_be_killed_and_come_back_and_nothing_is_lost(
-    protocol: str,
+    served: str,
 ) -> None:
     with ModelProcess() as first, ModelProcess() as second:
         first.start()
         second.start()
-        servers = [first.endpoints[protocol], second.endpoints[protocol]]
+        servers = [first.endpoints[served], second.endpoints[served]]
         scoring = Scoring(several(servers, first_pause=0.05), pushed=True, retry=QUICK)
         async with scoring.job() as job:
             await (await job.push("records", [record(n) for n in range(160)]))

@@ -19,7 +19,7 @@ from thalweg import (
     UnavailableError,
 )
 from thalweg.runtime.answers import Answer
-from thalweg.runtime.attempts import Attempts
+from thalweg.runtime.attempts import Attempts, Repeatable
 from thalweg.runtime.clock import Clock
 from thalweg.runtime.counts import NodeCounts
 from thalweg.runtime.errors import RuntimeFault
@@ -48,7 +48,7 @@ class Server:
 
 
 def _attempts(
-    server: Callable[[Sequence[object]], Awaitable[object]],
+    server: Repeatable,
     retry: Retry | None = None,
     *,
     timeout: float = 60.0,

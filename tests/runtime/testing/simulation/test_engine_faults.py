@@ -188,9 +188,9 @@ def test_an_engine_that_holds_records_back_at_a_barrier(monkeypatch: pytest.Monk
         self.at_barrier = isinstance(item, Barrier)
         return item
 
-    async def held_back(self: Any) -> None:
+    async def held_back(self: Any, why: Any) -> None:
         if not self.at_barrier:
-            await flush(self)
+            await flush(self, why)
 
     monkeypatch.setattr(RegroupActor, "receive", received)
     monkeypatch.setattr(RegroupActor, "_flush", held_back)
