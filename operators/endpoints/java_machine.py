@@ -53,6 +53,11 @@ class JavaMachine:
         return self._process.poll() is None
 
     @property
+    def process_id(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
     def models(self) -> Any:
         """The class of Java that loads models."""
         return self._gateway.jvm.org.pmml4s.model.Model

@@ -12,6 +12,8 @@ from thalweg.operators.endpoints import parse_endpoint
     [
         ("onnx:models/iris.onnx", "onnx('models/iris.onnx')"),
         ("onnx:/m/a:b.onnx", "onnx('/m/a:b.onnx')"),
+        ("sklearn:models/iris.skops", "sklearn('models/iris.skops')"),
+        ("pmml:models/iris.pmml", "pmml('models/iris.pmml')"),
         ("oip+https://h/v2/models/iris", "oip('https://h/v2/models/iris')"),
         (
             "wml+http://h:1/ml/v4/deployments/i/predictions?version=2020-09-01",
