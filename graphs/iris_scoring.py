@@ -57,11 +57,11 @@ def spoil(flower: Flower) -> Flower:
 def judge(flower: Flower, prediction: Prediction) -> Flower:
     """The flower with the species predicted, how probable that is, and whether it is right."""
     species: Any = prediction["prediction"]
-    probabilities: Any = prediction["probability"]
+    probable: Any = prediction["probability"]  # of each species, or of the one predicted
     return {
         **flower,
         "prediction": species,
-        "probability": max(probabilities),
+        "probability": max(probable) if isinstance(probable, list) else probable,
         "correct": species == flower["species"],
     }
 

@@ -138,7 +138,9 @@ async def test_a_regression_answers_numbers_and_takes_nan_where_it_knows_it(
 
     model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=1)
     model.fit([[0.0], [1.0], [2.0], [float("nan")]], [0.0, 1.0, 2.0, 9.0])
-    answer = await ask(context, ("x",), [(0.0,), (None,)], dumped(model, tmp_path / "m.skops"))
+    path = dumped(model, tmp_path / "m.skops")
+    trusted = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+    answer = await ask(context, ("x",), [(0.0,), (None,)], path, trusted=trusted)
     assert answer.fields == ("prediction",)
     (low,), (missing,) = answer.rows
     assert isinstance(low, float)
