@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,8 @@ from thalweg.runtime.errors import (
     MissingExtra,
     UnavailableError,
 )
+
+from .ending import gone_within, is_gone
 
 pytestmark = pytest.mark.usefixtures("java")
 
@@ -55,13 +56,6 @@ def machine() -> int | None:
 
     current = java_machine._current  # pyright: ignore[reportPrivateUsage]
     return None if current is None else current.process_id
-
-
-def is_gone(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.mark.asyncio
@@ -246,10 +240,7 @@ def test_no_java_process_outlives_python(how: str) -> None:
             process.kill()
         process.stdin.close()
         process.wait(30)
-    limit = time.monotonic() + 30
-    while not is_gone(java):
-        assert time.monotonic() < limit
-        os.sched_yield()
+    assert gone_within(java, 30.0)
 
 
 @pytest.mark.asyncio

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -23,7 +23,7 @@ from thalweg.runtime.contracts import Retry
 from thalweg.runtime.errors import BusyError, DataError, MisconfiguredError, UnavailableError
 from thalweg.testing import run_virtual
 
-T = TypeVar("T")
+from .ending import gone_within, is_gone
 
 MODELS = '''
 """What the processes import."""
@@ -93,6 +93,7 @@ class Adds:
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "models_beside.py").write_text(MODELS)
+    os.mkfifo(tmp_path / "process")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "models_beside", raising=False)
     return import_module("models_beside")
@@ -109,19 +110,9 @@ async def opened(context: Context, call: Any, workers: int = 1) -> AsyncIterator
         assert multiprocessing.active_children() == []
 
 
-def is_gone(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def wait_for(done: Callable[[], T]) -> T:
-    limit = time.monotonic() + 30
-    while not (found := done()):
-        assert time.monotonic() < limit
-        os.sched_yield()
-    return found
+def hung(folder: Path) -> int:
+    """The process that hangs, as soon as it does."""
+    return int((folder / "process").read_text())
 
 
 FIELDS = ("a", "b")
@@ -150,9 +141,9 @@ async def test_an_object_that_is_called_keeps_what_it_holds(context: Context, mo
 async def test_workers_work_at_the_same_time(context: Context, models: Any, tmp_path: Path) -> None:
     async with opened(context, models.hang, workers=2) as endpoint:
         hanging = asyncio.create_task(endpoint.predict(FIELDS, [(str(tmp_path), 0)]))
-        await asyncio.to_thread(wait_for, (tmp_path / "process").exists)
+        first = await asyncio.to_thread(hung, tmp_path)
         ((other,),) = (await endpoint.predict(FIELDS, [(str(tmp_path), 0)])).rows
-        assert str(other) != (tmp_path / "process").read_text()
+        assert other != first
         assert not hanging.done()
         hanging.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -181,11 +172,11 @@ async def test_what_it_raises_blames_the_rows_and_the_process_stays(
 @pytest.mark.asyncio
 async def test_a_typed_error_passes_with_what_it_tells(context: Context, models: Any) -> None:
     async with opened(context, models.busy) as endpoint:
-        with pytest.raises(BusyError, match="^later$") as busy:
+        with pytest.raises(BusyError, match=r"^later$") as busy:
             await endpoint.predict(FIELDS, ROWS)
     assert busy.value.retry_after == 3.0
     async with opened(context, models.broken) as endpoint:
-        with pytest.raises(UnavailableError, match="^no licence$") as broken:
+        with pytest.raises(UnavailableError, match=r"^no licence$") as broken:
             await endpoint.predict(FIELDS, ROWS)
     assert broken.value.answered
 
@@ -219,41 +210,38 @@ async def test_a_call_that_is_given_up_has_its_process_killed(
     async with opened(context, models.hang) as endpoint:
         row = (str(tmp_path), 0)
         hanging = asyncio.create_task(endpoint.predict(FIELDS, [row]))
-        process = int(await asyncio.to_thread(wait_for, lambda: _read(tmp_path / "process")))
+        process = await asyncio.to_thread(hung, tmp_path)
         hanging.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hanging
-        await asyncio.to_thread(wait_for, lambda: is_gone(process))
+        assert await asyncio.to_thread(gone_within, process, 30.0)
         ((other,),) = (await endpoint.predict(FIELDS, [row])).rows
         assert other != process
-
-
-def _read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""
 
 
 def test_a_call_that_is_late_is_repeated_by_a_process_that_is_new(
     models: Any, tmp_path: Path
 ) -> None:
     graph = Graph("late")
-    records = graph.read("records", sources.items([{"a": str(tmp_path)}]))
+    records = graph.read("records", sources.records([{"a": str(tmp_path)}]))
     endpoint = function(models.hang, where="process")
     scored = records.via("score", score(endpoint, fields={"a": "a"}, timeout=1.0))
     seen: list[Any] = []
     scored.to("seen", sinks.each(seen.append))
-    graph.run()
-    hung = int((tmp_path / "process").read_text())
-    assert [record["prediction"] != hung for record in seen] == [True]
-    assert is_gone(hung)
+    with ThreadPoolExecutor() as pool:
+        late = pool.submit(hung, tmp_path)
+        graph.run()
+    assert [record["prediction"] != late.result() for record in seen] == [True]
+    assert is_gone(late.result())
 
 
 def test_a_record_that_kills_its_process_is_found_and_given_up_alone(models: Any) -> None:
     async def run() -> None:
         graph = Graph("killer")
         given = [{"a": n, "b": 1} for n in (1, 2, 0, 4)]
-        records = graph.read("records", sources.items([{"a": 9, "b": 0}, *given]))
+        records = graph.read("records", sources.records([{"a": 9, "b": 0}, *given]))
         endpoint = function(models.leave, where="process")
-        retry = Retry(attempts=2, base=0.1)
+        retry = Retry(attempts=2, first=0.1)
         scored = records.batch(4).via(
             "score", score(endpoint, fields={"a": "a", "b": "b"}, retry=retry)
         )
@@ -277,7 +265,7 @@ async def test_a_module_that_does_not_import_in_the_process_is_a_misconfiguratio
 ) -> None:
     (tmp_path / "models_beside.py").write_text("import nothing_of_the_kind")
     with pytest.raises(
-        MisconfiguredError, match="a process cannot import total: ModuleNotFoundError: .*kind"
+        MisconfiguredError, match=r"a process cannot import total: ModuleNotFoundError: .*kind"
     ):
         async with opened(context, models.total, workers=2):
             pass
@@ -324,13 +312,13 @@ def test_no_process_outlives_the_one_that_started_it(
         assert process.stdout is not None
         worker = int(process.stdout.readline())
         if call == "hang":
-            wait_for((tmp_path / "process").exists)
+            assert hung(tmp_path) == worker
         else:
             assert process.stdout.readline() == "answered\n"
         assert not is_gone(worker)
         process.send_signal(how)
         process.wait(30)
-    wait_for(lambda: is_gone(worker))
+    assert gone_within(worker, 30.0)
 
 
 def test_wrong_options_are_told_when_the_graph_is_built(models: Any) -> None:
