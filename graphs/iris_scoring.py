@@ -57,11 +57,11 @@ def spoil(flower: Flower) -> Flower:
 def judge(flower: Flower, prediction: Prediction) -> Flower:
     """The flower with the species predicted, how probable that is, and whether it is right."""
     species: Any = prediction["prediction"]
-    probable: Any = prediction["probability"]  # of each species, or of the one predicted
+    probable: Any = prediction["probability"]  # of the species predicted, or a list of them all
     return {
         **flower,
         "prediction": species,
-        "probability": max(probable) if isinstance(probable, list) else probable,
+        "probability": probable if isinstance(probable, float) else max(probable),
         "correct": species == flower["species"],
     }
 

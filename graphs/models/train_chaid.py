@@ -205,7 +205,8 @@ def written(root: Node) -> bytes:
         )
     _write_node(model, root, species, "0")
     ElementTree.indent(document)
-    return ElementTree.tostring(document, "utf-8", xml_declaration=True) + b"\n"
+    written: bytes = ElementTree.tostring(document, "utf-8", xml_declaration=True)
+    return written + b"\n"
 
 
 def _write_outputs(output: ElementTree.Element, species: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ class SklearnModel:
         try:
             import numpy
             import skops.io
-            from sklearn.utils.validation import check_is_fitted
+            from sklearn.utils import validation
         except ModuleNotFoundError as error:
             raise MissingExtra("a scikit-learn model", "sklearn") from error
         self._array = numpy.array
@@ -51,7 +51,7 @@ class SklearnModel:
                 "save the whole pipeline, with what predicts at its end"
             )
         try:
-            cast(Any, check_is_fitted)(model)
+            cast(Any, validation).check_is_fitted(model)
         except Exception as error:
             raise MisconfiguredError(f"{self.path.absolute()}: {error}") from None
         self._frame: Any = None
@@ -174,6 +174,6 @@ def _values(array: Any, count: int) -> list[object]:
 def _probabilities(told: Any, count: int) -> list[object]:
     """One list for each row, in the order of the classes; of several outputs, a list of these."""
     if isinstance(told, list):
-        outputs = [_values(output, count) for output in cast("list[Any]", told)]
+        outputs = [_values(output, count) for output in cast("Sequence[Any]", told)]
         return [list(row) for row in zip(*outputs, strict=True)]
     return _values(told, count)

@@ -11,13 +11,13 @@ import pytest
 
 from thalweg import Graph
 from thalweg.deploy.loading import load
-from thalweg.operators import score, sinks, sources
+from thalweg.operators import Field, score, sinks, sources
 from thalweg.runtime.dead_letters import DeadLetter
 
 MODELS = Path(__file__).parents[2] / "graphs" / "models"
 FLOWERS = MODELS.parent / "data" / "iris.csv"
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
-FIELDS = dict(
+FIELDS: dict[str, str | Field] = dict(
     zip(COLUMNS, ("Sepal.Length", "Sepal.Width", "Petal.Length", "Petal.Width"), strict=True)
 )
 

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -41,7 +42,7 @@ def flowers() -> tuple[list[tuple[object, ...]], list[str]]:
 
 
 @asynccontextmanager
-async def opened(context: Context, path: Path = CHAID) -> AsyncIterator[Endpoint]:
+async def opened(context: Context, path: Path = CHAID) -> AsyncGenerator[Endpoint]:
     endpoint = pmml(path)
     await endpoint.open(context)
     try:
@@ -79,7 +80,9 @@ async def test_the_chaid_tree_knows_most_flowers(context: Context) -> None:
     nodes = {row[-1] for row in answer.rows}
     assert len({node for node in nodes if str(node).count(".") == 1}) > 2
     for name, probability, *own, _ in answer.rows:
-        classes = dict(zip(("setosa", "versicolor", "virginica"), own[2:], strict=True))
+        classes: dict[str, object] = dict(
+            zip(("setosa", "versicolor", "virginica"), own[2:], strict=True)
+        )
         assert own[:2] == [name, probability]
         assert classes[str(name)] == probability == max(map(float, map(str, own[2:])))
 
@@ -190,6 +193,7 @@ async def test_the_machine_ends_with_the_last_model(context: Context) -> None:
         async with opened(context, KINDS):
             assert machine() == first
         assert machine() == first
+        assert os.getpgid(first) != os.getpgid(0)  # a ^C at the terminal does not reach it
         assert (await endpoint.predict(FIELDS, [(5, 3, 1, 1)])).rows[0][0] == "setosa"
     assert machine() is None
     assert is_gone(first)
@@ -245,13 +249,14 @@ def test_no_java_process_outlives_python(how: str) -> None:
 
 @pytest.mark.asyncio
 async def test_nobody_without_the_token_is_answered(context: Context) -> None:
-    from py4j.java_gateway import GatewayParameters, JavaGateway
+    from py4j import java_gateway
     from py4j.protocol import Py4JError
 
     held = JavaMachine.held()
     try:
         port = held._gateway.gateway_parameters.port  # pyright: ignore[reportPrivateUsage]
-        stranger = JavaGateway(gateway_parameters=GatewayParameters(port=port))
+        bridge = cast(Any, java_gateway)
+        stranger = bridge.JavaGateway(gateway_parameters=bridge.GatewayParameters(port=port))
         with pytest.raises(Py4JError):
             stranger.jvm.java.lang.System.currentTimeMillis()
         stranger.close()
@@ -291,7 +296,7 @@ async def test_java_that_does_not_start_says_why(
 async def test_a_missing_package_names_the_extra(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "py4j.java_gateway", None)
+    monkeypatch.setitem(sys.modules, "py4j", None)
     with pytest.raises(MissingExtra, match=r"thalweg\[pmml\]"):
         await pmml(CHAID).open(context)
 

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -94,13 +94,13 @@ class Adds:
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "models_beside.py").write_text(MODELS)
     os.mkfifo(tmp_path / "process")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "models_beside", raising=False)
     return import_module("models_beside")
 
 
 @asynccontextmanager
-async def opened(context: Context, call: Any, workers: int = 1) -> AsyncIterator[Endpoint]:
+async def opened(context: Context, call: Any, workers: int = 1) -> AsyncGenerator[Endpoint]:
     endpoint = function(call, where="process", workers=workers)
     try:
         await endpoint.open(context)
@@ -189,6 +189,15 @@ async def test_a_process_that_dies_is_unavailable_and_replaced(
         with pytest.raises(UnavailableError, match="leave ended with status 9 during a") as told:
             await endpoint.predict(FIELDS, [(0, 1)])
         assert told.value.answered
+        assert (await endpoint.predict(FIELDS, ROWS)).rows == [(3,), (7,)]
+
+
+@pytest.mark.asyncio
+async def test_an_interrupt_of_the_terminal_ends_no_process(context: Context, models: Any) -> None:
+    async with opened(context, models.total) as endpoint:
+        (worker,) = multiprocessing.active_children()
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGINT)
         assert (await endpoint.predict(FIELDS, ROWS)).rows == [(3,), (7,)]
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -26,10 +28,8 @@ def test_the_folder_of_a_module_is_added_where_it_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "apart_from_all.py").write_text("def model(rows): return rows\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    import apart_from_all  # type: ignore[import-not-found]  # pyright: ignore
-
-    reference = refer(apart_from_all.model, "model")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    reference = refer(import_module("apart_from_all").model, "model")
     monkeypatch.delitem(sys.modules, "apart_from_all")
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tmp_path)])
     assert reference.resolve()([1]) == [1]
@@ -42,10 +42,11 @@ def test_a_function_without_a_name_to_import_is_refused() -> None:
 
     with pytest.raises(TypeError, match="could import it by: define it with def, at the top"):
         refer(local, local.__qualname__)
+    nameless: Callable[[object], object] = lambda rows: rows  # noqa: E731
     with pytest.raises(TypeError, match="<lambda> has no name"):
-        refer(lambda rows: rows, "<lambda>")
+        refer(nameless, "<lambda>")
     with pytest.raises(TypeError, match=r"cannot be handed to another process \(.*lambda"):
-        refer(partial(lambda rows: rows), "partial")
+        refer(partial(nameless), "partial")
 
 
 def test_a_function_of_a_graph_file_is_refused_with_what_to_do(
