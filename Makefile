@@ -9,10 +9,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv/.made
 FOR_RUN := .venv/.for-run
 FOR_TEST := .venv/.for-test
+SERVERS := .venv-servers
 BENCHES = $(shell grep -l __main__ bench/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types tests soak services bench clean
+.PHONY: help run test lint types tests test-servers soak services bench clean
 
 help:
 	@echo "make run     score 150,000 iris flowers, into out/ (ARGS='--set bad_every=20' for more)"
@@ -20,6 +21,7 @@ help:
 	@echo "make lint    ruff, as linter and as formatter"
 	@echo "make types   mypy and basedpyright, both strict"
 	@echo "make tests   pytest, with the code in the documents (ARGS='-k words' for a few)"
+	@echo "make test-servers  tests with MLServer and MLflow, which it installs (1 GB)"
 	@echo "make soak    200 runs of a job that is killed (RUNS=20 for fewer), 2,000 simulated seeds"
 	@echo "make services  PostgreSQL for the tests, where none answers (installs it with apt)"
 	@echo "make bench   every figure, and whether it is reached"
@@ -47,7 +49,11 @@ types: $(FOR_TEST)
 
 tests: $(FOR_TEST)
 	@echo "==> pytest, with the code in the documents and docstrings"
-	@$(BIN)/pytest -q -n 2 $(ARGS)
+	@$(BIN)/pytest -q -n 2 --ignore=tests/servers $(ARGS)
+
+test-servers: $(FOR_TEST) $(SERVERS)/mlserver/.made $(SERVERS)/mlflow/.made
+	@echo "==> pytest, with model servers that the tests start"
+	@$(BIN)/pytest -q tests/servers $(ARGS)
 
 soak: $(FOR_TEST)
 	@echo "==> pytest, $(RUNS) runs of a job that is killed and started again, and simulated seeds"
@@ -63,7 +69,7 @@ bench: $(FOR_TEST)
 
 clean:
 	rm -rf .venv out build dist src/*.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf bench/.environments
+	rm -rf bench/.environments $(SERVERS)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: what is installed is installed again only when pyproject.toml asks for something else.
@@ -88,3 +94,10 @@ $(FOR_TEST): pyproject.toml | $(VENV)
 	@echo "==> installing Thalweg and what checks it into .venv (a minute the first time)"
 	@$(PIP) -e '.[test]'
 	@touch $@ $(FOR_RUN)
+
+# Model servers need much that Thalweg does not, in versions of their own.
+$(SERVERS)/%/.made: tests/servers/%.txt | $(VENV)
+	@echo "==> installing the model server $* into $(SERVERS)/$* (a minute the first time)"
+	@$(PYTHON) -m venv --clear $(SERVERS)/$*
+	@$(SERVERS)/$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

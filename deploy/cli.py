@@ -18,7 +18,10 @@ _COMMANDS = {
     "run": "run a graph until its sources end or a signal drains it",
     "show": "print a graph's plan, settings and drawing, without running it",
     "test": "run a graph with simulated faults, and compare what arrives",
-    "serve": "serve a model over HTTP, for tests and small loads",
+    "serve": "serve models over HTTP, for tests, rehearsals and small loads",
+    "model": "store models with their versions, list them, delete them",
+    "score": "print what a model answers, for records given by hand",
+    "check": "ask a model what it takes, and in what time it answers",
 }
 _STATUS = """\
 exit status:

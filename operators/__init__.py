@@ -12,6 +12,7 @@ from .transforms.fold import fold as fold
 from .transforms.score import Field as Field
 from .transforms.score import Prediction as Prediction
 from .transforms.score import score as score
+from .transforms.wml_online_scoring import wml_online_scoring as wml_online_scoring
 from .windows.window import window as window
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "sources",
     "window",
     "windows",
+    "wml_online_scoring",
 ]

@@ -2,33 +2,38 @@
 
 Only what is declared `repeatable` comes here. What an answer means:
 
-- `DataError`: the batch is halved, down to the records that are refused alone. When every record
-  of a batch is refused alone, one that passed before is sent again: if that is refused too, or
-  none ever passed, it is not the data.
-- `BusyError`: wait as told, then again.
+- `DataError`: the batch is halved, down to the records that are refused alone; or each of its
+  records is asked for singly. When every record of a batch is refused alone, one that passed before
+  is sent again: if that is refused too, or none ever passed, it is not the data.
+- `BusyError`: wait as told, then again; fewer calls at once meanwhile.
 - `UnavailableError`: again with backoff. When the retries are used up and the other side did
   answer, it may be the data after all, since servers disagree about codes: if other calls pass
   meanwhile, or a record that passed before still does, the batch is halved too. Otherwise the
-  other side is down, and `Retry.when_down` says what that means.
-- `MisconfiguredError`: a failure of the node.
+  other side is down, and `Retry.when_down` says what that means: to wait is to open the circuit
+  breaker, which lets one call ask for all.
+- `MisconfiguredError`: where nothing has ever passed, a failure of the node. Later something has
+  changed over there, and the node pauses, as behind an open breaker, unless told to fail.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Sequence
-from typing import Protocol, cast
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, Protocol, cast
 
+from .answers import Answer, checked
 from .batch import Records
+from .breaker import Breaker
 from .clock import Clock
-from .contracts import Outcome
+from .concurrency import Concurrency
 from .counts import NodeCounts
 from .errors import BusyError, DataError, MisconfiguredError, RuntimeFault, UnavailableError
 from .retry import Retry
 from .watch import Watch
 
-__all__ = ["Answer", "Attempts", "checked"]
+__all__ = ["Attempts", "Observer"]
 
 _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""
@@ -43,27 +48,25 @@ class Repeatable(Protocol):
     async def __call__(self, records: Sequence[object], /) -> object: ...
 
 
-class Answer:
-    """What became of some records: outputs, and errors by index with the number of tries."""
+class Observer(Protocol):
+    """Who wants to know how the calls fare, as a controller does."""
 
-    __slots__ = ("records", "rejected")
+    def answered(self, records: int, seconds: float) -> None:
+        """A call for so many records was answered after so many seconds."""
 
-    def __init__(self, records: Records, rejected: dict[int, tuple[Exception, int]]) -> None:
-        self.records = records
-        self.rejected = rejected
+    def refused(self) -> None:
+        """A call was told to wait."""
 
-    def follow(self, other: Answer, offset: int) -> None:
-        """Add the answer for the records that begin at `offset`."""
-        self.records.extend(other.records)
-        for index, (error, attempts) in other.rejected.items():
-            self.rejected[offset + index] = (error, attempts)
+    def failed(self) -> None:
+        """A call came to nothing: no answer, or none of use."""
 
 
 class Attempts:
     """The calls of one repeatable node, which learn from each other while in flight.
 
     `one_to_one` says that each record has one output; a sink has none. `name` is what is called,
-    for errors.
+    for errors. `max_in_flight` calls run at once at most, pauses between them not counted. `divide`
+    says how a refused batch is taken apart.
     """
 
     def __init__(
@@ -77,8 +80,14 @@ class Attempts:
         chance: random.Random,
         one_to_one: bool = True,
         name: str | None = None,
+        max_in_flight: int = 1,
+        divide: Literal["halves", "singly"] = "halves",
     ) -> None:
         self._call = call
+        self._divide = divide
+        self.permits = Concurrency(max_in_flight)
+        self.breaker = Breaker(clock.monotonic)
+        self.observer: Observer | None = None
         self._retry = retry
         self._timeout = timeout
         self._clock = clock
@@ -108,10 +117,13 @@ class Attempts:
         since = self._passed
         answer: Answer | None = None
         failed: Exception | None = None
-        try:
-            answer = await self._once(records, 1, task)
-        except Exception as error:
-            failed = error
+        if self.breaker.is_open:
+            answer = await self._settle(records, 0, self._retry.attempts)
+        else:
+            try:
+                answer = await self._once(records, 1, task)
+            except Exception as error:
+                failed = error
         if failed is not None:
             try:
                 answer = await self._settle(records, 0, self._retry.attempts, (failed, since))
@@ -133,10 +145,11 @@ class Attempts:
 
         `first` is what came of the first try, if that was made, and what had passed before it.
         """
-        attempts = 0
-        busy = 0
+        attempts = busy = 0
         proven = False
+        breaker = self.breaker
         while True:
+            for_all = first is None and breaker.is_open and await breaker.admit()
             attempts += 1
             # What passed before this try says nothing: the other side may have broken since.
             since = self._passed
@@ -147,25 +160,31 @@ class Attempts:
                     first = None
                     raise error
                 return await self._once(records, tried + attempts)
-            except (MisconfiguredError, RuntimeFault):
+            except RuntimeFault:
                 raise
+            except MisconfiguredError as error:
+                if not self._passed or self._retry.when_misconfigured == "fail":
+                    raise
+                breaker.open(str(error), self._retry.longest)
+                pause, reason = 0.0, error
             except BusyError as error:
                 busy += 1
                 pause, reason = self._advice(error, busy), error
             except UnavailableError as error:
                 if error.answered and attempts - busy >= patience:
                     if proven:
-                        return await self._halve(records, tried + attempts, error, 1)
+                        return await self._take_apart(records, tried + attempts, error, 1)
                     if await self._others_pass(records, since):
                         if len(records) > 1:
-                            # Evidence is there, so the halves need not be as patient again.
-                            return await self._halve(
+                            # Evidence is there, so the parts need not be as patient again.
+                            return await self._take_apart(
                                 records, tried + attempts, error, min(2, patience)
                             )
                         # The other side may have come back just now: a record is not given up
                         # before it has failed once more.
                         proven = True
                         continue
+                pause, reason = self._pause(attempts - busy), error
                 if attempts - busy >= self._retry.attempts:
                     if self._retry.when_down == "fail":
                         raise MisconfiguredError(
@@ -174,14 +193,27 @@ class Attempts:
                     if self._retry.when_down == "failed":
                         given_up = (error, tried + attempts)
                         return Answer([], dict.fromkeys(range(len(records)), given_up))
-                pause, reason = self._pause(attempts - busy), error
+                    breaker.open(str(error), pause)
+                    pause = 0.0
             except Exception as error:
                 if not self._one_to_one and not isinstance(error, DataError):
                     raise  # A sink breaks by any error of its own; a function is asked for less.
-                return await self._halve(records, tried + attempts, error, patience)
+                return await self._take_apart(records, tried + attempts, error, patience)
+            finally:
+                if for_all:
+                    breaker.report()
             self._counts.retries += 1
-            self._counts.waiting = f"try {attempts + 1} after: {reason}"
-            await asyncio.sleep(pause)
+            self._counts.waiting = self._told(attempts + 1, reason)
+            if pause:
+                await asyncio.sleep(pause)
+
+    def _told(self, attempt: int, reason: Exception) -> str:
+        """What is waited for, in words."""
+        if not self.breaker.is_open:
+            return f"try {attempt} after: {reason}"
+        if isinstance(reason, MisconfiguredError):
+            return f"paused, and asks again each {self._retry.longest:g} s: {reason}"
+        return f"down: one call asks again for all, after: {reason}"
 
     async def _once(
         self, records: Records, tried: int, task: asyncio.Task[None] | None = None
@@ -194,9 +226,19 @@ class Attempts:
         if watch is None:
             loop = asyncio.get_running_loop()
             watch = self._watch = Watch(loop, self._clock.monotonic, self._timeout, self._expire)
+        permits = self.permits
+        permit = permits.begin()
+        if permit is None:
+            permit = await permits.wait()
         watch.start(task)
+        began = 0.0 if self.observer is None else self._clock.monotonic()
         try:
             result = await self._call(records)
+        except BusyError:
+            permits.refused(permit)
+            if self.observer is not None:
+                self.observer.refused()
+            raise
         except asyncio.CancelledError:
             if task in self._late and task.cancelling() == 1:
                 raise UnavailableError(self._silence) from None
@@ -206,10 +248,17 @@ class Attempts:
         except TimeoutError as error:
             raise UnavailableError(str(error) or "a timeout inside the call") from error
         finally:
+            permits.end()
             watch.stop(task)
             if self._late and task in self._late:
                 self._late.discard(task)
                 task.uncancel()
+        if permits.allowed < permits.most:
+            permits.passed()
+        if self.breaker.is_open:
+            self.breaker.close()
+        if self.observer is not None:
+            self.observer.answered(len(records), self._clock.monotonic() - began)
         kind = type(result)
         if kind is list and self._good:
             whole = cast("Records", result)
@@ -227,13 +276,17 @@ class Attempts:
                 self._good = [records[index]]
         return Answer(outputs, {index: (error, tried) for index, error in rejected.items()})
 
-    async def _halve(self, records: Records, tried: int, error: Exception, patience: int) -> Answer:
-        """Ask for each half alone; a record that is refused alone is rejected."""
-        if len(records) == 1:
+    async def _take_apart(
+        self, records: Records, tried: int, error: Exception, patience: int
+    ) -> Answer:
+        """Ask for each part alone; a record that is refused alone is rejected."""
+        count = len(records)
+        if count == 1:
             return Answer([], {0: (error, tried)})
-        middle = len(records) // 2
-        answer = await self._settle(records[:middle], tried, patience)
-        answer.follow(await self._settle(records[middle:], tried, patience), middle)
+        cuts = range(count + 1) if self._divide == "singly" else (0, count // 2, count)
+        answer = Answer([], {})
+        for start, stop in pairwise(cuts):
+            answer.follow(await self._settle(records[start:stop], tried, patience), start)
         return answer
 
     async def _blame_the_data(self, refused: Answer) -> None:
@@ -301,26 +354,3 @@ class Attempts:
         jitter = self._chance.uniform(0.0, min(1.0, 0.1 * told + 0.001))
         # Not less than without advice: "now", or a clock that is ahead of theirs, is no licence.
         return max(told + jitter, self._retry.pause(attempt, self._chance))
-
-
-def checked(result: object, count: int, one_to_one: bool) -> tuple[Records, dict[int, Exception]]:
-    """The outputs and errors of a call, after their number is checked against the records."""
-    if isinstance(result, Outcome):
-        outcome = cast("Outcome[object]", result)
-        rejected = dict(outcome.rejected)
-        outputs = list(outcome.records)
-        strange = [index for index in rejected if not 0 <= index < count]
-        if strange:
-            raise RuntimeFault(f"the records {strange} of a batch of {count} were rejected")
-    else:
-        rejected = {}
-        if isinstance(result, list):
-            outputs = cast("Records", result)
-        else:
-            outputs = [] if result is None else list(cast("Iterable[object]", result))
-    if one_to_one and len(outputs) + len(rejected) != count:
-        raise UnavailableError(
-            f"{len(outputs)} results and {len(rejected)} rejections came for {count} records",
-            answered=True,
-        )
-    return outputs, rejected

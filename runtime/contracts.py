@@ -19,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
 from .context import Context, Fence
@@ -38,9 +38,13 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
-from .retry import Retry, WhenDown
+from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Watermark
 from .state import KeyedState
+
+if TYPE_CHECKING:
+    # Only the type, for functions that add nodes to a stream: it stands on this file itself.
+    from .stream import Stream as Stream
 
 __all__ = [
     "Barrier",
@@ -73,6 +77,7 @@ __all__ = [
     "UnavailableError",
     "Watermark",
     "WhenDown",
+    "WhenMisconfigured",
     "in_seconds",
 ]
 
@@ -303,7 +308,8 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
     call that takes longer than `timeout` seconds is cancelled. `repeatable` says that the same
     records may be sent again: then a batch that raises `DataError` is halved until the bad record
     stands alone, and `BusyError` and `UnavailableError` are retried as `retry` says. Otherwise an
-    exception rejects the whole batch. It has no memory.
+    exception rejects the whole batch. `divide` says how a refused batch is taken apart: "halves",
+    which takes 2·log2(n) calls for one bad record of n, or "singly", one by one. It has no memory.
     """
 
     max_in_flight: int = 1
@@ -311,6 +317,7 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
     timeout: float = 60.0
     repeatable: bool = False
     retry: Retry = Retry()
+    divide: Literal["halves", "singly"] = "halves"
 
     async def open(self, context: Context) -> None:
         """Get ready for calls."""

@@ -11,12 +11,17 @@ from .nodes import is_count, is_seconds
 if TYPE_CHECKING:
     import random
 
-__all__ = ["Retry", "WhenDown"]
+__all__ = ["Retry", "WhenDown", "WhenMisconfigured"]
 
 WhenDown = Literal["wait", "fail", "failed"]
 """What happens when the retries are used up and the other side is still down: `wait` keeps the
 records and the back-pressure and tries on at `longest` intervals, `fail` fails the job, `failed`
 sends the records to the failed port."""
+
+WhenMisconfigured = Literal["pause", "fail"]
+"""What happens when the other side says that no call can ever succeed, such as by a 404: `pause`
+keeps the records and asks again each `longest` seconds, with the reason in the progress, unless no
+call has ever passed, which fails the job; `fail` always fails it. Records are never given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +36,15 @@ class Retry:
 
     Parameters: `attempts`, calls in all (5); `first`, the ceiling of the first pause in seconds
     (0.1), doubled for each further one; `longest`, the ceiling of any pause in seconds (10);
-    `when_down`, see `WhenDown`. Raises ValueError where a value makes no sense.
+    `when_down`, see `WhenDown`; `when_misconfigured`, see `WhenMisconfigured`. Raises ValueError
+    where a value makes no sense.
     """
 
     attempts: int = 5
     first: float = 0.1
     longest: float = 10.0
     when_down: WhenDown = "wait"
+    when_misconfigured: WhenMisconfigured = "pause"
 
     def __post_init__(self) -> None:
         if not is_count(self.attempts):
@@ -54,6 +61,11 @@ class Retry:
         if self.when_down not in ("wait", "fail", "failed"):
             raise ValueError(
                 f"when_down is one of 'wait', 'fail', 'failed', not {self.when_down!r}"
+            )
+
+        if self.when_misconfigured not in ("pause", "fail"):
+            raise ValueError(
+                f"when_misconfigured is 'pause' or 'fail', not {self.when_misconfigured!r}"
             )
 
     def ceiling(self, attempt: int) -> float:

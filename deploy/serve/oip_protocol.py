@@ -12,14 +12,14 @@ from ...operators.endpoints.tensors import Tensor, columns_of, datatype_of
 from ...runtime.errors import MisconfiguredError
 from .served_model import ServedModel
 
-__all__ = ["error_body", "infer", "metadata"]
+__all__ = ["error_body", "infer", "listed", "metadata"]
 
 
-def metadata(model: ServedModel) -> dict[str, object]:
-    """What the model takes and gives."""
+def metadata(model: ServedModel, versions: Sequence[str]) -> dict[str, object]:
+    """What the model takes and gives, and which versions of it there are."""
     return {
         "name": model.name,
-        "versions": [model.version] if model.version is not None else [],
+        "versions": versions,
         "platform": model.platform,
         "inputs": list(map(_said, model.inputs)),
         "outputs": list(map(_said, model.outputs)),
@@ -50,19 +50,20 @@ def infer(model: ServedModel, body: bytes) -> bytes:
     count = shapes[0][0] if shapes[0] else 0
     if count < 1:
         raise MisconfiguredError("the first length of each shape is the number of rows, 1 or more")
-    columns: list[Sequence[object]] = []
+    given: list[Sequence[object]] = []
     for name, (_, shape, data) in sent.items():
         try:
-            columns.append(columns_of(data, shape, count))
+            given.append(columns_of(data, shape, count))
         except (TypeError, ValueError) as error:
             raise MisconfiguredError(
                 f"input {name!r} does not fit the {count} rows: {error}"
             ) from None
-    answer = model.predict(tuple(sent), list(zip(*columns, strict=True)))
+    answer = model.predict(tuple(sent), list(zip(*given, strict=True)))
     datatypes = {tensor.name: tensor.datatype for tensor in model.outputs}
+    columns = list(zip(*answer.rows, strict=True)) or [()] * len(answer.fields)
     outputs = [
         _tensor(name, column, datatypes.get(name))
-        for name, column in zip(answer.fields, zip(*answer.rows, strict=True), strict=True)
+        for name, column in zip(answer.fields, columns, strict=True)
         if not wanted or name in wanted
     ]
     response: dict[str, object] = {"model_name": model.name}
@@ -94,10 +95,19 @@ def _tensor(name: str, column: Sequence[object], datatype: str | None) -> dict[s
         shape.append(len(lists[0]))
         if any(len(values) != shape[1] for values in lists):
             raise ValueError(f"the output {name!r} holds lists of several lengths: it is no tensor")
-    datatype = datatype or datatype_of(flat)
-    if datatype is None or isinstance(flat[0], dict):
+    # Only who is made to answer too few rows answers none.
+    datatype = datatype or (datatype_of(flat) if flat else "BYTES")
+    if datatype is None or (flat and isinstance(flat[0], dict)):
         raise ValueError(f"the output {name!r} holds what no tensor can")
     return {"name": name, "datatype": datatype, "shape": shape, "data": flat}
+
+
+def listed(models: Sequence[ServedModel]) -> list[dict[str, object]]:
+    """The models that are ready, as the protocol's extension for repositories tells them."""
+    return [
+        {"name": model.name, "version": model.version or "", "state": "READY", "reason": ""}
+        for model in models
+    ]
 
 
 def error_body(message: str) -> dict[str, object]:

@@ -11,16 +11,25 @@ import orjson
 from ...runtime.errors import MisconfiguredError
 from .served_model import ServedModel
 
-__all__ = ["error_body", "score"]
+__all__ = ["check_version", "error_body", "score"]
 
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
-_CODES = {404: "deployment_not_found", 413: "request_too_large", 500: "internal_error"}
+_CODES = {
+    404: "deployment_not_found",
+    413: "request_too_large",
+    429: "too_many_requests",
+    500: "internal_error",
+}
 
 
-def score(model: ServedModel, query: Mapping[str, str], body: bytes) -> bytes:
-    """Answer one request. Raises MisconfiguredError or DataError for one that is wrong."""
+def check_version(query: Mapping[str, str]) -> None:
+    """Raise MisconfiguredError where the request does not say which interface it means."""
     if not _VERSION.match(query.get("version", "")):
         raise MisconfiguredError("the query parameter version=YYYY-MM-DD is missing or wrong")
+
+
+def score(model: ServedModel, body: bytes) -> bytes:
+    """Answer one request. Raises MisconfiguredError or DataError for one that is wrong."""
     try:
         request: Any = orjson.loads(body)
         parts = [(part.get("fields"), part["values"]) for part in request["input_data"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...runtime.contracts import Context, DataError
@@ -65,6 +65,15 @@ class Endpoint(ABC):
         The values are text, finite numbers, booleans, or None where an optional field has no
         default. The same fields come with every call; there is always at least one row.
         """
+
+    async def fields(self) -> Mapping[str, str] | None:
+        """The model's fields and the datatype of each, or None where the protocol tells none.
+
+        Datatypes are named as in the Open Inference Protocol. `FP64[4]` is one input that takes
+        four values of a row, whatever the fields are called; `FP64[?]` takes any number of them.
+        Called between `open` and `close`, for who asks by hand; raises as `predict` does.
+        """
+        return None
 
     async def close(self) -> None:
         """Let go of everything."""

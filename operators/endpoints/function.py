@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, cast
 
 from ...runtime.contracts import (
@@ -15,6 +15,7 @@ from ...runtime.contracts import (
     UnavailableError,
 )
 from .endpoint import Answer, Endpoint
+from .predictions import answer_of_rows
 
 __all__ = ["Function", "answer_of", "function"]
 
@@ -67,23 +68,10 @@ def answer_of(results: Any, count: int, name: str) -> Answer:
     """The results of the callable `name` as an answer; DataError where they are not `count`."""
     if hasattr(results, "tolist"):
         results = results.tolist()
-    if not isinstance(results, Sequence) or isinstance(results, str | bytes):
-        raise DataError(
-            f"{name} returned a {type(results).__name__}, not a list of one result for each row"
-        )
-    results = cast("Sequence[object]", results)
-    if len(results) != count:
-        raise DataError(f"{name} returned {len(results)} results for {count} rows")
-    if not any(isinstance(result, Mapping) for result in results):
-        return Answer(("prediction",), [(result,) for result in results])
-    named = [
-        cast("Mapping[str, object]", result)
-        if isinstance(result, Mapping)
-        else {"prediction": result}
-        for result in results
-    ]
-    fields = tuple(dict.fromkeys(field for result in named for field in result))
-    return Answer(fields, [tuple(result.get(field) for field in fields) for result in named])
+    try:
+        return answer_of_rows(results, count)
+    except ValueError as error:
+        raise DataError(f"{name} returned {error}") from None
 
 
 def function(

@@ -2,51 +2,74 @@
 
 from __future__ import annotations
 
-import os
+import copy
+from collections.abc import Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import orjson
 
 from ...runtime.contracts import (
+    Context,
     DataError,
     MisconfiguredError,
     MissingExtra,
     UnavailableError,
 )
+from .address import secrets_in, shown
+from .auth import Auth
 from .endpoint import UnwritableError
+from .http_options import MAX_ANSWER_BYTES, HttpOptions
+from .json_answer import decoded
+from .mask import Mask
 from .prompt import prompt_requests
-from .refusals import reason, refusal, shortened
+from .refusals import Json, UnauthorizedError, reason, refusal, shortened, told
+from .tls import alert_of
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
     from yarl import URL
 
-__all__ = ["MAX_ANSWER_BYTES", "HttpJson", "checked_url", "encoded", "shown"]
+__all__ = ["HttpJson", "encoded"]
 
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 _LARGE_BODY = 1024 * 1024
-_NOT_SECRET = frozenset(("version",))
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 
 
 class HttpJson:
     """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
 
-    Parameters: `token_from`, the environment variable that holds a bearer token, read in `open`;
-    `max_answer_bytes`, the largest answer that is read. It keeps no token in its repr.
+    Parameters: `for_tokens`, whether it asks a token server: bodies are forms, and no message shows
+    what came with success (False); `not_finite`, whether NaN and Infinity in an answer are numbers,
+    see `json_answer` (False); the others, see `HttpOptions`. It keeps no secret in its repr.
     """
 
-    def __init__(self, *, token_from: str | None, max_answer_bytes: int) -> None:
-        self._token_from = token_from
-        self._max_answer_bytes = max_answer_bytes
+    def __init__(
+        self,
+        *,
+        for_tokens: bool = False,
+        not_finite: bool = False,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        self._for_tokens = for_tokens
+        self._not_finite = not_finite
+        self._prototype = options.get("auth")
+        self._auth: Auth | None = None
+        self._tls = options.get("tls")
+        self._max_answer_bytes = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
+        self._max_request_bytes = options.get("max_request_bytes")
         self._session: ClientSession | None = None
-        self._token: str | None = None
         self._urls: dict[str, URL] = {}
+        self.mask = Mask()
+        """Hides in messages what it is told to."""
 
-    async def open(self, connections: int) -> None:
-        """Get ready for as many requests at once as `connections` says; connects to nothing."""
+    async def open(self, context: Context, connections: int) -> None:
+        """Get ready for as many requests at once as `connections` says; connects to nothing.
+
+        Raises MisconfiguredError for a secret that is not there or a TLS file that is wrong.
+        """
         try:
             from aiohttp import (
                 ClientConnectorCertificateError,
@@ -61,22 +84,20 @@ class HttpJson:
         self._untrusted = ClientConnectorCertificateError
         self._silence = (ClientError, OSError)
         headers = {
-            "Content-Type": "application/json",
-            "Accept": "application/json",
+            "Content-Type": _FORM if self._for_tokens else _JSON,
+            "Accept": _JSON,
             # Answers are small; a compressed one would cost more than it saves.
             "Accept-Encoding": "identity",
             "User-Agent": "thalweg",
         }
-        if self._token_from is not None:
-            self._token = os.environ.get(self._token_from, "").strip()
-            if not self._token:
-                raise MisconfiguredError(
-                    f"the environment variable {self._token_from} holds no token: set it, "
-                    "or leave token_from out"
-                )
-            headers["Authorization"] = f"Bearer {self._token}"
+        if self._prototype is not None:
+            # The graph's is shared by all endpoints that use it: open a copy.
+            self._auth = copy.copy(self._prototype)
+            self._auth.mask = self.mask
+            await self._auth.open(context)
+        trusted = True if self._tls is None else await context.in_thread(self._tls.context)
         self._session = ClientSession(
-            connector=TCPConnector(limit=connections),
+            connector=TCPConnector(limit=connections, ssl=trusted),
             headers=headers,
             cookie_jar=DummyCookieJar(),
             # The runtime limits each attempt as a whole; a second clock would only cost.
@@ -87,12 +108,20 @@ class HttpJson:
 
     async def close(self) -> None:
         """Close all connections."""
+        auth, self._auth = self._auth, None
         session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        try:
+            if auth is not None:
+                await auth.close()
+        finally:
+            if session is not None:
+                await session.close()
 
     async def request(self, method: str, url: str, body: bytes | None = None) -> Any:
         """Send the request and return the decoded answer.
+
+        A body beyond the limit is a `DataError` and is not sent. A request that is refused with
+        401 is made once more where `auth` has other headers for it by then.
 
         Raises what `refusals.refusal` says for a status that is no success. Silence (no
         connection, a reset, an answer that breaks off) is `UnavailableError`. So is a whole answer
@@ -100,11 +129,52 @@ class HttpJson:
         an answer, and dividing the batch finds the row. An answer beyond the limit is a
         `DataError`, since half of the batch makes half of it.
         """
+        limit = self._max_request_bytes
+        if limit is not None and body is not None and len(body) > limit:
+            raise DataError(
+                f"{method} {shown(url)} would send {len(body)} bytes, and max_request_bytes "
+                f"allows {limit}"
+            )
+        auth = self._auth
+        if auth is None:
+            asked = self.send(method, url, body)
+            del body  # What was written need not be kept.
+            try:
+                return await asked
+            except UnauthorizedError as error:
+                raise MisconfiguredError(
+                    f"{error}: give the endpoint auth=, such as bearer('env:TOKEN')"
+                ) from None
+        given = await auth.headers()
+        try:
+            return await self.send(method, url, body, given)
+        except UnauthorizedError as error:
+            refused = str(error)  # Not itself: it would hold the body by its traceback.
+        renewed = await auth.renewed(given)
+        if renewed is None:
+            raise MisconfiguredError(f"{refused} (it does not accept {auth!r})")
+        try:
+            return await self.send(method, url, body, renewed)
+        except UnauthorizedError as error:
+            raise MisconfiguredError(
+                f"{error} (it does not accept {auth!r}, also when that is renewed)"
+            ) from None
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Send one request with these headers beside the usual ones, and no other, once."""
         session = self._session
         if session is None:
             raise RuntimeError("an endpoint is opened before it is called")
         data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
-        asked = session.request(method, self._parsed(url), data=data, allow_redirects=False)
+        asked = session.request(
+            method, self._parsed(url), data=data, headers=headers, allow_redirects=False
+        )
         del data, body  # The client has it now, and lets go of it when it is written.
         try:
             response = await asked
@@ -125,14 +195,14 @@ class HttpJson:
                 f"{shortened(str(error.certificate_error))}"
             ) from None
         except self._silence as error:
-            said = shortened(self._without_token(str(error))) or type(error).__name__
-            raise UnavailableError(f"{method} {shown(url)} got no answer: {said}") from None
+            raise self._silent(f"{method} {shown(url)}", error) from None
         try:
-            return orjson.loads(answer)
-        except orjson.JSONDecodeError:
-            raise self.garbage(
-                method, url, f"{response.status} with what is not JSON: {reason(answer)}"
-            ) from None
+            return decoded(answer, not_finite=self._not_finite)
+        except ValueError:
+            what = f"{response.status} with what is not JSON"
+            if not self._for_tokens:
+                what += f": {reason(answer, self.mask)}"
+            raise self.garbage(method, url, what) from None
 
     def _parsed(self, url: str) -> URL:
         """The URL as the client wants it, taken apart once and not for each request."""
@@ -141,12 +211,27 @@ class HttpJson:
             from yarl import URL
 
             parsed = self._urls[url] = URL(url)
+            self.mask.hide(*secrets_in(url), standing=True)
         return parsed
 
-    def garbage(self, method: str, url: str, what: str) -> UnavailableError:
-        """The error for an answer that came whole and cannot be used."""
-        said = self._without_token(what)
-        return UnavailableError(f"{method} {shown(url)} answered {said}", answered=True)
+    def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
+        """The error for an answer that came whole and cannot be used.
+
+        `what` says how it is, and `answer` is what was decoded: an error may be in it, since there
+        are servers that answer one as a success.
+        """
+        said = told(cast("Json", answer)) if isinstance(answer, dict) else ""
+        # Masked before it is cut: half of a secret would not be found.
+        what = self.mask(what) + (f": {shortened(self.mask(said))}" if said else "")
+        return UnavailableError(f"{method} {shown(url)} answered {what}", answered=True)
+
+    def _silent(self, request: str, error: Exception) -> MisconfiguredError | UnavailableError:
+        """The error where no answer came, or the connection was refused in the course of it."""
+        refused = alert_of(error)
+        if refused is not None:
+            return MisconfiguredError(f"{request} was refused by the server: {refused}")
+        said = shortened(self.mask(str(error))) or type(error).__name__
+        return UnavailableError(f"{request} got no answer: {said}")
 
     async def _read(self, method: str, url: str, response: ClientResponse) -> bytes:
         limit = self._max_answer_bytes
@@ -166,9 +251,14 @@ class HttpJson:
         )
 
     def _refused(self, method: str, url: str, response: ClientResponse, body: bytes) -> Exception:
-        if self._token:
-            body = body.replace(self._token.encode(), b"[token]")
-        return refusal(f"{method} {shown(url)}", response.status, response.headers, body)
+        return refusal(
+            f"{method} {shown(url)}",
+            response.status,
+            response.headers,
+            body,
+            mask=self.mask,
+            hints=not self._for_tokens,
+        )
 
     async def _some(self, response: ClientResponse) -> bytes:
         """The start of an error's body; where it breaks off, what came is enough."""
@@ -183,9 +273,6 @@ class HttpJson:
             pass
         return bytes(body[:_ERROR_BYTES])
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token, "[token]") if self._token else text
-
 
 def _is_plain(response: ClientResponse, limit: int) -> bool:
     """Whether the answer says that it is within the limit, and will not grow when unpacked."""
@@ -199,45 +286,3 @@ def encoded(request: object) -> bytes:
         return orjson.dumps(request, option=orjson.OPT_PASSTHROUGH_DATACLASS)
     except TypeError as error:
         raise UnwritableError(f"the rows cannot be written as JSON: {error}") from error
-
-
-def checked_url(url: str, *, example: str, token_from: str | None) -> SplitResult:
-    """The parts of a URL; ValueError where it is none, or would send a token in the clear."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"{shown(url)!r} is no URL ({error}); one looks like {example}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{shown(url)!r} is no http or https URL; one looks like {example}")
-    if token_from is not None:
-        if not token_from or "=" in token_from:
-            raise ValueError("token_from is the name of an environment variable, not a token")
-        if parts.scheme == "http" and not _is_loopback(host):
-            raise ValueError(
-                f"token_from would send the token unencrypted to {host}: use an https URL"
-            )
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def shown(url: str) -> str:
-    """The URL as messages show it: no user, no password, no values of the query but `version`."""
-    try:
-        parts = urlsplit(url)
-        host = parts.netloc.rpartition("@")[2]
-        query = "&".join(
-            f"{key}={value if key in _NOT_SECRET else '…'}"
-            for key, value in parse_qsl(parts.query, keep_blank_values=True)
-        )
-        return urlunsplit((parts.scheme, host, parts.path, query, ""))
-    except ValueError:
-        return url.rpartition("@")[2].partition("?")[0]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from itertools import count
+from secrets import token_hex
+from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
-from ...runtime.contracts import Context, DataError
+from ...runtime.contracts import Context, DataError, UnavailableError
+from .address import shown
 from .endpoint import Answer, Endpoint
-from .http import MAX_ANSWER_BYTES, HttpJson, checked_url, encoded, shown
-from .tensors import Layout, Tensor, arrange, columns_of, datatype_of
+from .http_endpoint import HttpEndpoint
+from .http_options import HttpOptions
+from .tensors import Layout, Tensor, arrange, columns_of, datatype_of, described
 
 __all__ = ["Oip", "TensorLayout", "oip"]
 
@@ -21,15 +25,16 @@ single one of shape [rows, fields]; `auto` takes the single one."""
 
 _EXAMPLE = "http://HOST/v2/models/NAME"
 _PATH = re.compile(r"(.*/v2/models/[^/]+(?:/versions/[^/]+)?)(?:/infer)?/?\Z")
+# MLServer says so with a 400, which blames the data, for as long as it loads the model.
+_LOADING = re.compile(r"\bis not ready\b")
 
 
-class Oip(Endpoint):
+class Oip(HttpEndpoint):
     """See `oip`."""
 
-    def __init__(
-        self, url: str, *, layout: TensorLayout, token_from: str | None, max_answer_bytes: int
-    ) -> None:
-        parts = checked_url(url, example=_EXAMPLE, token_from=token_from)
+    def __init__(self, url: str, *, layout: TensorLayout, **options: Unpack[HttpOptions]) -> None:
+        super().__init__(url, example=_EXAMPLE, **options)
+        parts = self._parts
         path = _PATH.match(parts.path)
         if path is None:
             raise ValueError(
@@ -41,19 +46,17 @@ class Oip(Endpoint):
         self._model = urlunsplit(parts._replace(path=path[1], fragment=""))
         self._infer = urlunsplit(parts._replace(path=path[1] + "/infer", fragment=""))
         self._unsaid: TensorLayout = layout
-        self._options = (token_from, max_answer_bytes)
-        self._http = HttpJson(token_from=token_from, max_answer_bytes=max_answer_bytes)
 
     def __repr__(self) -> str:
         return f"oip({shown(self._model)!r})"
 
     async def open(self, context: Context) -> None:
-        token_from, max_answer_bytes = self._options
-        self._http = HttpJson(token_from=token_from, max_answer_bytes=max_answer_bytes)
         self._inputs: Sequence[Tensor] | None = None
         self._layout: Layout | None = None
         self._asking = asyncio.Lock()
-        await self._http.open(self.max_in_flight)
+        self._run = token_hex(4)
+        self._numbers = count(1)
+        await super().open(context)
 
     async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
         layout = self._layout or await self._arranged(fields, rows)
@@ -61,34 +64,41 @@ class Oip(Endpoint):
             {"name": tensor.name, "shape": shape, "datatype": tensor.datatype, "data": values}
             for tensor, values, shape in layout.fill(rows)
         ]
-        answer = await self._http.request("POST", self._infer, encoded({"inputs": inputs}))
+        number = f"{self._run}-{next(self._numbers)}"
         try:
+            answer = await self._post(self._infer, {"id": number, "inputs": inputs})
+        except DataError as error:
+            if _LOADING.search(str(error)):
+                raise UnavailableError(str(error), answered=True) from None
+            raise
+        try:
+            answers_to = answer.get("id")
+            if answers_to is not None and answers_to != number:
+                # A duplicate that came late, say: its rows are those of other records.
+                raise ValueError(f"it answers request {str(answers_to)[:80]!r}, not {number!r}")
             version = answer.get("model_version")
             outputs = {str(output["name"]): output for output in answer["outputs"]}
             columns = [
                 columns_of(output["data"], output["shape"], len(rows))
                 for output in outputs.values()
             ]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             why = f" ({error})" if type(error) is ValueError else ""
-            raise self._http.garbage(
-                "POST", self._infer, f"without a usable tensor for {len(rows)} rows{why}"
+            raise self._garbage(
+                "POST", self._infer, f"without a usable tensor for {len(rows)} rows{why}", answer
             ) from None
         return Answer(
             tuple(outputs),
             list(zip(*columns, strict=True)),
-            str(version) if version is not None else None,
+            str(version) if version not in (None, "") else None,
         )
 
     async def _arranged(
         self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]
     ) -> Layout:
-        # The first calls come together: one asks for the metadata, the others wait for it.
-        async with self._asking:
-            if self._inputs is None:
-                self._inputs = self._read(await self._http.request("GET", self._model))
-        if self._inputs:
-            self._layout = arrange(fields, self._inputs, repr(self))
+        inputs = await self._asked()
+        if inputs:
+            self._layout = arrange(fields, inputs, repr(self))
             return self._layout
         # Not kept: the datatypes are those of this batch.
         if self._unsaid == "per_field":
@@ -97,6 +107,16 @@ class Oip(Endpoint):
             return Layout(tuple(tensors), stacked=False)
         return Layout((Tensor("input-0", _datatype(sum(rows, ())), (-1, -1)),), stacked=True)
 
+    async def _asked(self) -> Sequence[Tensor]:
+        # The first calls come together: one asks for the metadata, the others wait for it.
+        async with self._asking:
+            if self._inputs is None:
+                self._inputs = self._read(await self._get(self._model))
+            return self._inputs
+
+    async def fields(self) -> Mapping[str, str] | None:
+        return described(await self._asked()) or None
+
     def _read(self, metadata: Any) -> Sequence[Tensor]:
         try:
             return [
@@ -104,12 +124,9 @@ class Oip(Endpoint):
                 for said in metadata.get("inputs") or ()
             ]
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._http.garbage(
+            raise self._garbage(
                 "GET", self._model, "with metadata whose inputs have no name, datatype and shape"
             ) from None
-
-    async def close(self) -> None:
-        await self._http.close()
 
 
 def _datatype(values: Sequence[object]) -> str:
@@ -123,13 +140,7 @@ def _datatype(values: Sequence[object]) -> str:
     return "FP64" if datatype == "INT64" else datatype
 
 
-def oip(
-    url: str,
-    *,
-    layout: TensorLayout = "auto",
-    token_from: str | None = None,
-    max_answer_bytes: int = MAX_ANSWER_BYTES,
-) -> Endpoint:
+def oip(url: str, *, layout: TensorLayout = "auto", **options: Unpack[HttpOptions]) -> Endpoint:
     """A model of the Open Inference Protocol v2 over REST.
 
     >>> oip("http://127.0.0.1:8501/v2/models/iris")
@@ -138,12 +149,15 @@ def oip(
     The first call reads the model's metadata. Inputs named like the model fields take one field
     each; a single input of another name takes all fields, in the order of the mapping. Numbers are
     checked against the datatype of the input before they travel; an output of one value a row
-    becomes a value, one of several a list.
+    becomes a value, one of several a list. Text travels as BYTES, and BYTES in an answer are the
+    text that stands there; what the server adds as `parameters` is not looked at. Tensors are
+    JSON: a server that takes FP16 or BF16 in the binary extension alone (Triton) refuses them.
+    Requests are numbered, and an answer with another number than its request's is not used. A
+    model that "is not ready" is asked again, like a server that is down, whatever the status.
 
     Parameters: `url`, the address of the model, with `/versions/VERSION` after it where one is
     meant; `layout`, how rows travel where the metadata names no inputs (`auto`, see
-    `TensorLayout`); `token_from`, the name of the environment variable that holds a bearer token,
-    read when the job starts (none); `max_answer_bytes`, the largest answer that is read (64 MiB).
-    Raises ValueError where the URL is not that of a model, or would send the token unencrypted.
+    `TensorLayout`); `auth`, `tls`, `max_answer_bytes` and `max_request_bytes`, see `HttpOptions`.
+    Raises ValueError where the URL is not that of a model, or would send a secret unencrypted.
     """
-    return Oip(url, layout=layout, token_from=token_from, max_answer_bytes=max_answer_bytes)
+    return Oip(url, layout=layout, **options)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
 from ...runtime.contracts import Context
 from .endpoint import Answer, Endpoint
 from .onnx_model import OnnxModel
-from .tensors import Layout
+from .tensors import Layout, described
 
 __all__ = ["Onnx", "onnx"]
 
@@ -42,6 +42,11 @@ class Onnx(Endpoint):
         if self._layout is None:
             self._layout = self._model.arrange(fields)
         return await self._context.in_thread(self._model.predict, self._layout, rows)
+
+    async def fields(self) -> Mapping[str, str] | None:
+        if self._model is None:
+            raise RuntimeError("an endpoint is asked between open and close")
+        return described(self._model.inputs)
 
     async def close(self) -> None:
         self._model = None

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Unpack
 
 from .endpoint import Endpoint
+from .http_options import HttpOptions
+from .kserve_v1 import kserve_v1
+from .mlflow import mlflow
 from .oip import oip
 from .onnx import onnx
 from .pmml import pmml
+from .several import several
 from .sklearn import sklearn
 from .wml import wml
 
-__all__ = ["parse_endpoint"]
+__all__ = ["endpoint_texts", "parse_endpoint"]
 
-_PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
+_PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
     "sklearn:": (len("sklearn:"), sklearn),
     "pmml:": (len("pmml:"), pmml),
@@ -21,10 +27,16 @@ _PROTOCOLS: dict[str, tuple[int, Callable[[str], Endpoint]]] = {
     "wml+https://": (len("wml+"), wml),
     "oip+http://": (len("oip+"), oip),
     "oip+https://": (len("oip+"), oip),
+    "v1+http://": (len("v1+"), kserve_v1),
+    "v1+https://": (len("v1+"), kserve_v1),
+    "mlflow+http://": (len("mlflow+"), mlflow),
+    "mlflow+https://": (len("mlflow+"), mlflow),
 }
+_FILES = "|".join(re.escape(prefix) for prefix in _PROTOCOLS if not prefix.endswith("//"))
+_NEXT = re.compile(rf"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://|{_FILES})")
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
     """The endpoint that a text names, by its prefix. Nothing is read, and nothing connected to.
 
     >>> parse_endpoint("onnx:graphs/models/iris.onnx")
@@ -32,11 +44,26 @@ def parse_endpoint(text: str) -> Endpoint:
     >>> parse_endpoint("oip+http://127.0.0.1:8501/v2/models/iris")
     oip('http://127.0.0.1:8501/v2/models/iris')
 
-    Raises ValueError for another prefix, naming the valid ones, and for a wrong path or URL.
+    Several endpoints are divided by spaces or commas, and make one of `several`. A comma or a
+    space that stands in a path or a URL divides nothing, unless what follows begins as an endpoint
+    does, with a scheme and `://` or a prefix such as `onnx:`: there write it as `%2C` or `%20`.
+
+    Parameters: `text`, a prefix and what follows it; the others, see `HttpOptions`, for a protocol
+    over HTTP. Raises ValueError for another prefix, naming the valid ones, for a wrong path or
+    URL, and for an option where nothing is sent; TypeError for an unknown option.
     """
+    texts = endpoint_texts(text)
+    if len(texts) > 1:
+        return several(texts, **options)
+    given = {name: value for name, value in options.items() if value is not None}
     for prefix, (cut, make) in _PROTOCOLS.items():
         if text.startswith(prefix):
-            return make(text[cut:])
+            if given and "+http" not in prefix:
+                raise ValueError(
+                    f"an endpoint of {prefix!r} runs in this process and sends nothing, so it "
+                    f"takes no {next(iter(given))}"
+                )
+            return make(text[cut:], **given)
     near = _nearest(text)
     meant = f" (did you mean {near}?)" if near else ""
     # What follows the prefix may hold a secret.
@@ -47,14 +74,32 @@ def parse_endpoint(text: str) -> Endpoint:
     )
 
 
+def endpoint_texts(text: str) -> list[str]:
+    """The text of each endpoint in a text that may name several.
+
+    >>> endpoint_texts("onnx:flat, old.onnx oip+http://a/v2/models/m,oip+http://b/v2/models/m")
+    ['onnx:flat, old.onnx', 'oip+http://a/v2/models/m', 'oip+http://b/v2/models/m']
+    """
+    return _NEXT.split(text)
+
+
 def _nearest(text: str) -> str | None:
     from difflib import get_close_matches
 
     if text.endswith(".onnx") and ":" not in text:
         return f"onnx:{text}"
-    if text.startswith(("http://", "https://")):
-        scheme = text.partition("://")[0]
-        return f"oip+{scheme}://" if "/v2/models/" in text else f"wml+{scheme}://"
+    scheme, is_address, rest = text.partition("://")
+    if is_address and scheme in ("http", "https"):
+        path = rest.partition("?")[0].rstrip("/")
+        for protocol, is_meant in (
+            ("oip", "/v2/models/" in path),
+            ("mlflow", path.endswith("/invocations")),
+            ("v1", path.endswith(":predict") or "/v1/models/" in path),
+            ("wml", "/deployments/" in path),
+        ):
+            if is_meant:
+                return f"{protocol}+{scheme}://"
+        return "http_json() in the graph file, for JSON of the server's own form"
     start, separator, _ = text.partition("//")
     start = start + separator if separator else start.partition(":")[0] + ":"
     near = get_close_matches(start, _PROTOCOLS, n=1, cutoff=0.5)

@@ -9,45 +9,84 @@ from typing import TypeAlias, Union
 import orjson
 
 from ...runtime.contracts import BusyError, DataError, MisconfiguredError, UnavailableError
+from .mask import Mask
 
-__all__ = ["reason", "refusal", "shortened"]
+__all__ = ["Json", "UnauthorizedError", "reason", "refusal", "shortened", "told"]
 
 Json: TypeAlias = Union[str, float, bool, "list[Json]", "dict[str, Json]", None]
 
 _LONGEST = 200
 _DATA = frozenset((400, 413, 415, 422))
 _BUSY = frozenset((408, 425, 429, 503))
+_MESSAGES = ("errors", "error", "OriginalMessage", "message", "Message", "detail", "msg")
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?\Z")
 _HINTS = {
-    401: ": give the endpoint token_from=, the environment variable that holds the token",
-    403: ": the token, if there is one, gives no permission",
+    403: ": who asks, as auth= says, has no permission for it",
     404: ": no such model is served there",
 }
 
 
+class UnauthorizedError(MisconfiguredError):
+    """401: the server does not know who asks."""
+
+
 def refusal(
-    request: str, status: int, headers: Mapping[str, str], body: bytes
+    request: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    mask: Mask,
+    hints: bool = True,
 ) -> BusyError | DataError | MisconfiguredError | UnavailableError:
-    """The error for an answer that is not a success; `request` names the request in it.
+    """The error for an answer that is not a success; `request` names the request in it, and what
+    `mask` hides is not in it. With `hints` it says what a status means for a model.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
     and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
-    the data's doing, since servers disagree about codes.
+    the data's doing, since servers disagree about codes. 424 is what a gateway says of a model
+    that failed behind it: the status that its body names counts. `x-should-retry: true` makes one
+    that would not be repeated a broken server, and `false` lets nothing be repeated: what is busy
+    will stay so (a used up quota, say), and what is broken is broken for these rows.
     """
-    said = reason(body)
-    what = f"{request} answered {status}" + (f": {said}" if said else "")
-    if status in _DATA:
-        return DataError(what)
+    said = reason(body, mask)
+    behind = _status_behind(body) if status == 424 else None
+    what = f"{request} answered {status}" + (f" (the model: {behind})" if behind else "")
+    what += f": {said}" if said else ""
+    if status == 424:
+        # Of what the model itself calls a wrong request, the rows are the cause: nothing else in
+        # it comes from here.
+        refused = behind is not None and 400 <= behind < 500
+        status = (429 if behind in _BUSY else 400) if refused else 500
+    again = headers.get("x-should-retry", "").strip().lower()
     if status in _BUSY:
+        if again == "false":
+            return MisconfiguredError(f"{what}; and that asking again will not help")
         retry_after, retry_at = _patience(headers)
         return BusyError(what, retry_after=retry_after, retry_at=retry_at)
     if 300 <= status < 400:
         return MisconfiguredError(
             f"{what}: redirects are not followed; give the address that it leads to"
         )
+    if status == 401:
+        return UnauthorizedError(what)
+    if again == "true" and status != 403:
+        return UnavailableError(what, answered=True)
+    if status in _DATA or (again == "false" and status >= 500 and status != 501):
+        return DataError(what)
     if status == 501 or 400 <= status < 500:
-        return MisconfiguredError(what + _HINTS.get(status, ""))
+        return MisconfiguredError(what + (_HINTS.get(status, "") if hints else ""))
     return UnavailableError(what, answered=True)
+
+
+def _status_behind(body: bytes) -> int | None:
+    """What a model answered to the gateway that tells of it, as SageMaker does."""
+    try:
+        said: Json = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    status = said.get("OriginalStatusCode") if isinstance(said, dict) else None
+    return status if isinstance(status, int) else None
 
 
 def _patience(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
@@ -68,26 +107,38 @@ def _patience(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
         return None, None
 
 
-def reason(body: bytes) -> str:
-    """What the body of an error says, on one line of at most 200 characters."""
+def reason(body: bytes, mask: Mask) -> str:
+    """What the body of an error says, masked, on one line of at most 200 characters."""
     try:
-        said = _told(orjson.loads(body))
+        said = mask(told(orjson.loads(body)))
     except orjson.JSONDecodeError:
         said = ""
-    return shortened(said or body[: 20 * _LONGEST].decode("utf-8", "replace"))
+    # Masked before it is cut: half of a secret would not be found.
+    return shortened(said or mask(body.decode("utf-8", "replace"))[: 20 * _LONGEST])
+
+
+def told(said: Json) -> str:
+    """The message in the error bodies of the protocols, or nothing.
+
+    >>> told({"error": {"code": 400, "message": "no such field", "status": "INVALID_ARGUMENT"}})
+    'no such field'
+    """
+    try:
+        return _told(said)
+    except RecursionError:  # lists in lists in lists
+        return ""
 
 
 def _told(said: Json) -> str:
-    """The message in the error bodies of the protocols, or nothing."""
     if isinstance(said, str):
         return said
     if isinstance(said, list):
         return "; ".join(filter(None, map(_told, said)))
     if isinstance(said, dict):
-        for key in ("errors", "error", "message", "detail", "msg"):
-            told = _told(said.get(key))
-            if told:
-                return told
+        for key in _MESSAGES:
+            found = _told(said.get(key))
+            if found:
+                return found
     return ""
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ...runtime.contracts import DataError, MisconfiguredError
 
-__all__ = ["Layout", "Tensor", "arrange", "columns_of", "datatype_of", "fitting"]
+__all__ = ["Layout", "Tensor", "arrange", "columns_of", "datatype_of", "described", "fitting"]
 
 # What each datatype of the Open Inference Protocol that holds numbers can carry.
 _FLOATS = {
@@ -93,6 +93,23 @@ def arrange(fields: tuple[str, ...], inputs: Sequence[Tensor], model: str) -> La
     near = get_close_matches(unknown[0], by_name, n=1, cutoff=0.5)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     raise MisconfiguredError(f"{model} has no input {_listed(unknown)}{meant}: {takes}")
+
+
+def described(inputs: Sequence[Tensor]) -> dict[str, str]:
+    """The datatype of each input, as `Endpoint.fields` tells it.
+
+    >>> described([Tensor("row", "FP64", (-1, 4))])
+    {'row': 'FP64[4]'}
+    """
+    told: dict[str, str] = {}
+    for tensor in inputs:
+        width = prod(tensor.shape[1:])
+        if len(tensor.shape) > 1 and width < 0:
+            # One of several inputs takes the one field of its name; a single one takes them all.
+            told[tensor.name] = tensor.datatype + ("[?]" if len(inputs) == 1 else "")
+        else:
+            told[tensor.name] = tensor.datatype + (f"[{width}]" if width != 1 else "")
+    return told
 
 
 def fitting(values: Sequence[object], tensor: Tensor) -> Sequence[object]:

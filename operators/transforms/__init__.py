@@ -7,5 +7,6 @@ from .fold import fold as fold
 from .score import Field as Field
 from .score import Prediction as Prediction
 from .score import score as score
+from .wml_online_scoring import wml_online_scoring as wml_online_scoring
 
-__all__ = ["Field", "Prediction", "aggregate", "fold", "score"]
+__all__ = ["Field", "Prediction", "aggregate", "fold", "score", "wml_online_scoring"]

@@ -8,9 +8,13 @@ from math import inf
 from typing import Generic, TypeVar, cast, overload
 
 from ...runtime.contracts import BatchFunction, Context, Outcome, Retry, UnavailableError
+from ..endpoints.array_field import ArrayField
+from ..endpoints.auth import Auth
 from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
 from ..endpoints.fields import Field, FieldMap
 from ..endpoints.parse import parse_endpoint
+from ..endpoints.several import several
+from ..endpoints.tls import Tls
 from .merging import Merge, merging
 
 __all__ = ["Field", "Prediction", "score"]
@@ -41,22 +45,31 @@ class Score(BatchFunction[R, S], Generic[R, S]):
 
     def __init__(
         self,
-        endpoint: str | Endpoint,
+        endpoint: str | Endpoint | Sequence[str | Endpoint],
         *,
-        fields: Mapping[str, str | Field],
+        fields: Mapping[str, str | Field] | ArrayField,
         join: Callable[[R, Prediction], S] | None,
         version_field: str | None,
         max_in_flight: int,
         timeout: float,
         retry: Retry,
         ordered: bool,
+        auth: Auth | None,
+        tls: Tls | None,
     ) -> None:
         if isinstance(endpoint, str):
-            endpoint = parse_endpoint(endpoint)
+            endpoint = parse_endpoint(endpoint, auth=auth, tls=tls)
+        elif isinstance(endpoint, Sequence):
+            endpoint = several(endpoint, auth=auth, tls=tls)
+        elif isinstance(cast(object, endpoint), Endpoint) and (auth or tls):
+            raise ValueError(
+                f"{'auth' if auth else 'tls'} belongs to the endpoint: give it to {endpoint!r}, "
+                "where that is made"
+            )
         if not isinstance(cast(object, endpoint), Endpoint):
             raise TypeError(
                 "endpoint is text such as 'onnx:model.onnx' or an Endpoint such as "
-                f"onnx('model.onnx'), not {endpoint!r}"
+                f"onnx('model.onnx'), or a list of these, not {endpoint!r}"
             )
         if not isinstance(cast(object, max_in_flight), int) or max_in_flight < 1:
             raise ValueError(f"max_in_flight must be 1 or more, not {max_in_flight!r}")
@@ -71,7 +84,7 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         self.timeout = timeout
         self.retry = retry
         self.ordered = ordered
-        self._map = FieldMap(fields)
+        self._map = fields if isinstance(fields, ArrayField) else FieldMap(fields)
         self._join = join
         self._version_field = version_field
         self._merge_shape: tuple[Sequence[str], str | None] = ((), None)
@@ -175,7 +188,7 @@ class Score(BatchFunction[R, S], Generic[R, S]):
 
 @overload
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: None = None,
@@ -184,12 +197,14 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[Mapping[str, object], dict[str, object]]: ...
 
 
 @overload
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: Callable[[R, Prediction], S],
@@ -197,11 +212,13 @@ def score(
     timeout: float = 10.0,
     retry: Retry = ...,
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[R, S]: ...
 
 
 def score(
-    endpoint: str | Endpoint,
+    endpoint: str | Endpoint | Sequence[str | Endpoint],
     *,
     fields: Mapping[str, str | Field],
     join: Callable[[R, Prediction], S] | None = None,
@@ -210,6 +227,8 @@ def score(
     timeout: float = 10.0,
     retry: Retry = Retry(),  # noqa: B008  (frozen)
     ordered: bool = True,
+    auth: Auth | None = None,
+    tls: Tls | None = None,
 ) -> BatchFunction[R, S] | BatchFunction[R, dict[str, object]]:
     """Add a model's answer to each record, asking in mini-batches.
 
@@ -225,13 +244,16 @@ def score(
     record and does not travel. Results are joined by position, after their number is checked.
 
     Parameters: `endpoint`, where the model answers: text such as `onnx:model.onnx`,
-    `wml+https://...` or `oip+https://...`, or an `Endpoint`; `fields`, for each record field the
+    `wml+https://...` or `oip+https://...`, an `Endpoint`, or a list of these (see
+    `endpoints.several`); `fields`, for each record field the
     model field that it feeds, by name (mandatory) or as a `Field`; `join`, what makes the result
     of a record and its `Prediction` (the record with the answer's fields, which win over its own);
     `version_field`, where the default join puts the version of the model if the protocol tells one
     (`model_version`; None: nowhere); `max_in_flight`, batches asked for at once (8); `timeout`,
     seconds for one request (10); `retry`, how a request is repeated; `ordered`, whether results
-    leave in input order (True). Raises ValueError or TypeError for a wrong option.
+    leave in input order (True); `auth`, how requests prove who sends them, such as
+    `bearer("env:TOKEN")`, and `tls`, whom they trust, where `endpoint` is the text of one over HTTP
+    (None; an `Endpoint` has its own). Raises ValueError or TypeError for a wrong option.
 
     Emits when: the batch is answered.
     Waits when: `max_in_flight` batches are asked for, or the other side is busy or down.
@@ -250,4 +272,6 @@ def score(
         timeout=timeout,
         retry=retry,
         ordered=ordered,
+        auth=auth,
+        tls=tls,
     )

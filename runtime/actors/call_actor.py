@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import cast
 
-from ..attempts import Answer, Attempts, checked
+from ..answers import Answer, checked
+from ..attempts import Attempts
 from ..batch import Batch, Records
 from ..contracts import BatchFunction
 from ..errors import MisconfiguredError, RuntimeFault
@@ -77,6 +78,8 @@ class CallActor(Actor):
                     counts=self.each[0],
                     chance=around.chance(),
                     name=repr(function) if described else None,
+                    max_in_flight=node.options.max_in_flight,
+                    divide=function.divide,
                 )
                 invoke = self._attempts.run
         return Crew(

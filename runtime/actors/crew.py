@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from ..attempts import Answer
+from ..answers import Answer
 from ..batch import Batch, Records
 from ..watch import Watch
 

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..attempts import Attempts, Repeatable, checked
+from ..answers import checked
+from ..attempts import Attempts, Repeatable
 from ..batch import Batch, Records
 from ..channel import Channel, Run
 from ..checkpoints.parts import Part

@@ -7,7 +7,8 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from ..attempts import Answer, Attempts, checked
+from ..answers import Answer, checked
+from ..attempts import Attempts
 from ..clock import Clock
 from ..contracts import BatchFunction, Sink
 from ..counts import NodeCounts

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast, overload
 
-from ..attempts import Answer
+from ..answers import Answer
 from ..contracts import BatchFunction, Operator, Sink
 from ..dead_letters import DeadLetter, describe
 from ..errors import LateError, RuntimeFault

@@ -17,7 +17,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from thalweg.deploy.serve import ServeError, serving
 from thalweg.deploy.serve.application import application
-from thalweg.deploy.serve.served_model import load
+from thalweg.deploy.serve.catalogue import Catalogue
+from thalweg.deploy.serve.kinds import load
 from thalweg.operators.transforms.score import score
 from thalweg.runtime.context import Context
 from thalweg.runtime.contracts import BatchFunction
@@ -63,7 +64,7 @@ async def scored(endpoint: str, records: list[Record]) -> list[Record]:
 
 @pytest_asyncio.fixture
 async def client() -> AsyncIterator[Client]:
-    app = application(load(str(MODEL)), max_body_bytes=100_000)
+    app = application(Catalogue([load(str(MODEL))]), max_body_bytes=100_000)
     async with TestClient(TestServer(app, host="127.0.0.1")) as client:
         yield client
 
@@ -304,7 +305,11 @@ async def test_a_callable_that_raises_is_a_broken_server_and_not_bad_data(module
     ("model", "name", "told"),
     [
         ("nowhere.onnx", None, r"no model file /.*nowhere\.onnx"),
-        ("served_by_the_test.py", None, "is no model: give the path of an .onnx file"),
+        (
+            "served_by_the_test.py",
+            None,
+            "is no model: give the path of an .onnx, .skops or",
+        ),
         ("served_by_the_test:nope", None, "cannot be loaded"),
         ("no_such_module:nope", None, "cannot be loaded: No module named 'no_such_module'"),
         ("served_by_the_test:number", None, "is a int, which cannot be called"),

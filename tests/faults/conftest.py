@@ -14,6 +14,12 @@ def protocol(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=["wml", "oip"])
+def served(request: pytest.FixtureRequest) -> str:
+    """Each of the protocols that `thalweg serve` speaks."""
+    return str(request.param)
+
+
 @pytest_asyncio.fixture
 async def closed_server() -> AsyncIterator[ScriptedServer]:
     """A server that refuses connections until it listens."""

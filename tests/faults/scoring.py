@@ -48,6 +48,7 @@ class Scoring:
     timeout: float = 5.0
     retry: Retry = QUICK
     pushed: bool = False
+    limit: float = 20.0
     fields: Mapping[str, str] = field(default_factory=lambda: FIELDS)
     scored: CollectingSink[Record] = field(default_factory=lambda: CollectingSink[Record]())
     failed: CollectingSink[DeadLetter] = field(default_factory=lambda: CollectingSink[DeadLetter]())
@@ -67,7 +68,7 @@ class Scoring:
         stream = graph.read("records", source).batch(self.batch, linger=0.01)
         stream.via("score", operator).to("scored", self.scored)
         graph.failed.to("failed", self.failed)
-        async with asyncio.timeout(20), graph.start() as job:
+        async with asyncio.timeout(self.limit), graph.start() as job:
             yield job
 
     async def run(self) -> Progress:

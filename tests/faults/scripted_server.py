@@ -1,4 +1,4 @@
-"""A model server on a real socket that does what a test tells it to, over both protocols.
+"""A model server on a real socket that does what a test tells it to, over every protocol.
 
 Its model takes rows of three numbers and answers each row with itself, as `same`: a score that
 came to the wrong record shows.
@@ -11,17 +11,26 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import orjson
 from aiohttp import web
 
+from thalweg.operators.endpoints import Endpoint, HttpOptions, http_json, parse_endpoint
+
 __all__ = ["FIELDS", "PROTOCOLS", "Asked", "Reply", "ScriptedServer", "echo"]
 
 FIELDS = {"n": "N", "x": "X", "y": "Y"}
-PROTOCOLS = ("wml", "oip")
 
-_PREDICTIONS = "/ml/v4/deployments/same/predictions"
+_PATHS = {
+    "wml": "/ml/v4/deployments/same/predictions?version=2020-09-01",
+    "oip": "/v2/models/same/infer",
+    "v1": "/v1/models/same:predict",
+    "mlflow": "/invocations",
+    "json": "/same",
+}
+PROTOCOLS = tuple(_PATHS)
+
 _MODEL = "/v2/models/same"
 
 
@@ -40,20 +49,27 @@ class Asked:
         """The `n` of each record that was sent."""
         return [row[0] for row in self.rows]
 
+    @property
+    def number(self) -> Any:
+        """What the client calls the request, over a protocol that has numbers."""
+        return orjson.loads(self.body)["id"]
+
     def answer(
         self, rows: Sequence[Sequence[Any]] | None = None, *, version: str | None = None
     ) -> web.Response:
         """The right answer, or one with these rows."""
         rows = self.rows if rows is None else rows
+        named = [{"same": row} for row in rows]
+        said: dict[str, Any] = {"predictions": named}  # of v1 and of MLflow
         if self.protocol == "wml":
-            said: dict[str, Any] = {
-                "predictions": [{"fields": ["same"], "values": [[row] for row in rows]}]
-            }
-        else:
+            said = {"predictions": [{"fields": ["same"], "values": [[row] for row in rows]}]}
+        elif self.protocol == "oip":
             tensor = {"name": "same", "datatype": "FP64", "shape": [len(rows), 3], "data": rows}
-            said = {"model_name": "same", "outputs": [tensor]}
+            said = {"model_name": "same", "id": self.number, "outputs": [tensor]}
             if version is not None:
                 said["model_version"] = version
+        elif self.protocol == "json":
+            said = {"scores": named}
         return web.Response(body=orjson.dumps(said), content_type="application/json")
 
     def refuse(
@@ -63,6 +79,10 @@ class Asked:
         said: dict[str, Any] = {"error": message}
         if self.protocol == "wml":
             said = {"trace": "", "errors": [{"code": "x", "message": message}]}
+        elif self.protocol == "mlflow":
+            said = {"error_code": "BAD_REQUEST", "message": message}
+        elif self.protocol == "json":
+            said = {"detail": [{"msg": message}]}
         return web.Response(
             status=status,
             body=orjson.dumps(said),
@@ -106,9 +126,16 @@ class ScriptedServer:
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = web.Application()
-        app.router.add_post(_PREDICTIONS, self._wml)
         app.router.add_get(_MODEL, self._metadata)
-        app.router.add_post(_MODEL + "/infer", self._oip)
+        rows = {
+            "wml": _wml_rows,
+            "oip": _oip_rows,
+            "v1": _v1_rows,
+            "mlflow": _mlflow_rows,
+            "json": _json_rows,
+        }
+        for protocol, path in _PATHS.items():
+            app.router.add_post(path.partition("?")[0], self._handler(protocol, rows[protocol]))
         # Handlers go on when the client has gone, as those of a real server do.
         self._runner = web.AppRunner(app, handler_cancellation=False, shutdown_timeout=0.1)
 
@@ -123,17 +150,20 @@ class ScriptedServer:
             await self._runner.cleanup()
         self._socket.close()
 
-    def endpoint(self, protocol: str) -> str:
-        """The model over this protocol, as a setting says it."""
-        if protocol == "wml":
-            return f"wml+{self.url}{_PREDICTIONS}?version=2020-09-01"
-        return f"oip+{self.url}{_MODEL}"
+    def endpoint(self, protocol: str, **options: Unpack[HttpOptions]) -> Endpoint:
+        """The model over this protocol."""
+        if protocol == "json":
+            address = self.address(protocol)
+            return http_json(address, request=_request, answer=_scores, **options)
+        return parse_endpoint(self.text(protocol), **options)
+
+    def text(self, protocol: str) -> str:
+        """The same as a setting says it, which can do so of all but `json`."""
+        return f"{protocol}+{self.address(protocol).removesuffix('/infer')}"
 
     def address(self, protocol: str) -> str:
         """How an error names the request for scores."""
-        if protocol == "wml":
-            return f"{self.url}{_PREDICTIONS}?version=2020-09-01"
-        return f"{self.url}{_MODEL}/infer"
+        return self.url + _PATHS[protocol]
 
     def tries_of(self, number: int) -> int:
         """How many requests held this record."""
@@ -147,24 +177,52 @@ class ScriptedServer:
         said = {"name": "same", "versions": ["1"], "inputs": inputs, "outputs": outputs}
         return web.Response(body=orjson.dumps(said), content_type="application/json")
 
-    async def _wml(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        (part,) = orjson.loads(body)["input_data"]
-        assert part["fields"] == list(FIELDS.values())
-        return await self._answer("wml", part["values"], body, request)
+    def _handler(
+        self, protocol: str, rows_of: Callable[[Any], list[list[Any]]]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            body = await request.read()
+            now = asyncio.get_running_loop().time()
+            asked = Asked(protocol, rows_of(orjson.loads(body)), body, now, request)
+            self.asked.append(asked)
+            return await self.reply(asked)
 
-    async def _oip(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        (tensor,) = orjson.loads(body)["inputs"]
-        data, (count, width) = tensor["data"], tensor["shape"]
-        assert (tensor["name"], width, len(data)) == ("row", len(FIELDS), count * width)
-        rows = [data[start : start + width] for start in range(0, len(data), width)]
-        return await self._answer("oip", rows, body, request)
+        return handle
 
-    async def _answer(
-        self, protocol: str, rows: list[list[Any]], body: bytes, request: web.Request
-    ) -> web.StreamResponse:
-        now = asyncio.get_running_loop().time()
-        asked = Asked(protocol, rows, body, now, request)
-        self.asked.append(asked)
-        return await self.reply(asked)
+
+def _wml_rows(said: Any) -> list[list[Any]]:
+    (part,) = said["input_data"]
+    assert part["fields"] == list(FIELDS.values())
+    return list(part["values"])
+
+
+def _oip_rows(said: Any) -> list[list[Any]]:
+    (tensor,) = said["inputs"]
+    data, (count, width) = tensor["data"], tensor["shape"]
+    assert (tensor["name"], width, len(data)) == ("row", len(FIELDS), count * width)
+    return [data[start : start + width] for start in range(0, len(data), width)]
+
+
+def _v1_rows(said: Any) -> list[list[Any]]:
+    assert all(list(one) == list(FIELDS.values()) for one in said["instances"])
+    return [list(one.values()) for one in said["instances"]]
+
+
+def _mlflow_rows(said: Any) -> list[list[Any]]:
+    frame = said["dataframe_split"]
+    assert frame["columns"] == list(FIELDS.values())
+    return list(frame["data"])
+
+
+def _json_rows(said: Any) -> list[list[Any]]:
+    return [said[str(number)] for number in range(len(said))]
+
+
+def _request(fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Any:
+    """The form of the server that has one of its own: rows by their numbers."""
+    assert fields == tuple(FIELDS.values())
+    return {str(number): row for number, row in enumerate(rows)}
+
+
+def _scores(decoded: Any, count: int) -> Any:
+    return decoded["scores"]

@@ -105,6 +105,24 @@ async def test_a_row_for_which_no_answer_can_be_used_fails_alone(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("protocol", ["v1", "mlflow", "json"])
+async def test_a_nan_is_the_score_of_its_row_where_servers_write_it(
+    server: ScriptedServer, protocol: str
+) -> None:
+    async def reply(asked: Asked) -> web.StreamResponse:
+        return web.Response(body=_whole(asked).replace(b"[100,", b"[NaN,"))
+
+    server.reply = reply
+    scoring = Scoring(server.endpoint(protocol), [record(n) for n in range(320)])
+    progress = await scoring.run()
+    odd = scoring.scored.records.pop(100)
+    assert odd["n"] == 100
+    assert str(odd["same"]) == "[nan, 12.5, -100]"
+    assert scoring.scored.records == expected(n for n in range(320) if n != 100)
+    assert progress.node("score").retries == 0
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("kind", BROKEN)
 async def test_a_batch_that_never_gets_a_whole_answer_fails_where_it_may(
     server: ScriptedServer, protocol: str, kind: str
@@ -152,6 +170,22 @@ async def test_a_tensor_with_values_in_the_wrong_row_is_not_used(server: Scripte
     scoring = Scoring(server.endpoint("oip"), [record(n) for n in range(320)])
     progress = await scoring.run()
     assert scoring.scored.records == expected(range(320))
+    assert progress.node("score").retries == 1
+
+
+@pytest.mark.asyncio
+async def test_an_answer_to_another_request_is_not_used(server: ScriptedServer) -> None:
+    async def reply(asked: Asked) -> web.StreamResponse:
+        if 100 in asked.numbers and server.tries_of(100) == 1:
+            (other,) = [one for one in server.asked if 0 in one.numbers]
+            return other.answer()  # The same number of rows, in the same shape.
+        return asked.answer()
+
+    server.reply = reply
+    scoring = Scoring(server.endpoint("oip"), [record(n) for n in range(320)])
+    progress = await scoring.run()
+    assert scoring.scored.records == expected(range(320))
+    assert not scoring.failed.records
     assert progress.node("score").retries == 1
 
 
@@ -219,6 +253,9 @@ async def test_an_answer_that_comes_while_the_request_is_made_again_is_not_used(
         ("oip", 503, "date"),
         ("oip", 429, "milliseconds"),
         ("wml", 503, "milliseconds"),
+        ("v1", 503, "seconds"),
+        ("mlflow", 429, "date"),
+        ("json", 429, "milliseconds"),
     ],
 )
 async def test_advice_to_wait_is_taken_by_everyone_and_costs_no_attempts(

@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
-from thalweg import Graph, JobFailed
+from thalweg import Graph, JobFailed, Retry
 from thalweg.operators import score, sources
 from thalweg.testing import CollectingSink
 
-from .scoring import QUICK, Record, Scoring, expected, record
+from .scoring import QUICK, Record, Scoring, expected, record, until, within_bounds
 from .scripted_server import FIELDS, Asked, ScriptedServer
 
 BAD: dict[int, tuple[object, str]] = {
@@ -165,7 +165,11 @@ async def test_a_model_that_is_not_there_fails_the_job_and_no_record(
         return asked.answer()
 
     server.reply = reply
-    scoring = Scoring(server.endpoint(protocol), [record(n) for n in range(320)])
+    scoring = Scoring(
+        server.endpoint(protocol),
+        [record(n) for n in range(320)],
+        retry=Retry(when_misconfigured="fail" if good else "pause"),
+    )
     with pytest.raises(JobFailed, match="answered 404: no deployment of this name") as caught:
         await scoring.run()
     assert caught.value.node == "score"
@@ -175,6 +179,37 @@ async def test_a_model_that_is_not_there_fails_the_job_and_no_record(
     # What else had been started by then; nothing is tried again.
     assert len(server.asked) <= good + 4 * scoring.max_in_flight
     assert all(server.tries_of(n) <= 1 for n in range(320))
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_goes_away_pauses_the_job_until_it_is_back(
+    server: ScriptedServer, protocol: str
+) -> None:
+    back = False
+
+    async def reply(asked: Asked) -> web.StreamResponse:
+        if len(server.asked) > 10 and not back:
+            return asked.refuse(404, "no deployment of this name")
+        return asked.answer()
+
+    server.reply = reply
+    scoring = Scoring(
+        server.endpoint(protocol),
+        [record(n) for n in range(320)],
+        retry=Retry(first=0.01, longest=0.02),
+    )
+    async with scoring.job() as job:
+        await until(lambda: "paused" in (job.progress().node("score").waiting or ""))
+        asked = len(server.asked)
+        # One call asks for all, again and again; nothing else goes out, and nothing is given up.
+        await until(lambda: len(server.asked) > asked + scoring.max_in_flight + 3)
+        assert within_bounds(job.progress())
+        assert "404: no deployment" in (job.progress().node("score").waiting or "")
+        assert not scoring.failed.records
+        back = True
+        await job.wait()
+    assert scoring.scored.records == expected(range(320))
+    assert not scoring.failed.records
 
 
 @pytest.mark.asyncio

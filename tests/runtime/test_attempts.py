@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Literal
 
 import pytest
 
@@ -17,7 +18,8 @@ from thalweg import (
     Retry,
     UnavailableError,
 )
-from thalweg.runtime.attempts import Answer, Attempts
+from thalweg.runtime.answers import Answer
+from thalweg.runtime.attempts import Attempts
 from thalweg.runtime.clock import Clock
 from thalweg.runtime.counts import NodeCounts
 from thalweg.runtime.errors import RuntimeFault
@@ -46,7 +48,13 @@ class Server:
 
 
 def _attempts(
-    server: Server, retry: Retry | None = None, *, timeout: float = 60.0, seed: int = 0
+    server: Callable[[Sequence[object]], Awaitable[object]],
+    retry: Retry | None = None,
+    *,
+    timeout: float = 60.0,
+    seed: int = 0,
+    max_in_flight: int = 64,
+    divide: Literal["halves", "singly"] = "halves",
 ) -> Attempts:
     return Attempts(
         server,
@@ -55,6 +63,8 @@ def _attempts(
         clock=Clock(asyncio.get_running_loop(), wall=1_000_000.0),
         counts=NodeCounts("node", "function", None),
         chance=random.Random(seed),
+        max_in_flight=max_in_flight,
+        divide=divide,
     )
 
 
@@ -448,5 +458,121 @@ def test_what_can_never_succeed_fails_at_once() -> None:
         with pytest.raises(MisconfiguredError, match="no such model"):
             await _attempts(server).run([1, 2])
         assert len(server.asked) == 1
+
+    _run(main)
+
+
+# Down, busy, paused
+
+
+def test_while_the_other_side_is_down_one_call_asks_for_all() -> None:
+    async def main() -> None:
+        up = False
+
+        def reply(records: Sequence[object]) -> object:
+            if not up:
+                raise UnavailableError("connection refused")
+            return _double(records)
+
+        server = Server(reply)
+        attempts = _attempts(server, Retry(attempts=2, first=0.1, longest=10.0), max_in_flight=8)
+        calls = [asyncio.create_task(attempts.run([n])) for n in range(8)]
+        await asyncio.sleep(60.0)
+        assert attempts.breaker.is_open
+        assert attempts.breaker.opened == 1
+        late = [at for at in server.at if at > 1.0]
+        assert 6 <= len(late) <= 60 / 5 + 1
+        assert len(set(late)) == len(late)
+        up = True
+        answers = await asyncio.gather(*calls)
+        assert [answer.records for answer in answers] == [[2 * n] for n in range(8)]
+        assert not attempts.breaker.is_open
+
+    _run(main)
+
+
+def test_the_call_that_asks_for_all_may_be_cancelled() -> None:
+    async def main() -> None:
+        server = Server(lambda records: 1 / 0)
+        server.reply = _raise(UnavailableError("connection refused"))
+        server.takes = 1.0
+        attempts = _attempts(server, Retry(attempts=1, first=0.1, longest=1.0), max_in_flight=4)
+        calls = [asyncio.create_task(attempts.run([n])) for n in range(4)]
+        for call in calls[:3]:
+            await asyncio.sleep(10.0)
+            call.cancel()
+        server.reply = _double
+        assert (await calls[3]).records == [6]
+
+    _run(main)
+
+
+def _raise(error: Exception) -> Callable[[Sequence[object]], object]:
+    def reply(records: Sequence[object]) -> object:
+        raise error
+
+    return reply
+
+
+def test_after_a_refusal_fewer_calls_run_at_once_and_then_more_again() -> None:
+    async def main() -> None:
+        running = most = 0
+        allowed = 4
+
+        async def call(records: Sequence[object], /) -> object:
+            nonlocal running, most
+            running += 1
+            try:
+                await asyncio.sleep(1.0)
+                most = max(most, running)
+                if running > allowed:
+                    raise BusyError("too many", retry_after=0.5)
+                return _double(records)
+            finally:
+                running -= 1
+
+        attempts = _attempts(call, max_in_flight=16)
+        answers = await asyncio.gather(*(attempts.run([n]) for n in range(400)))
+        assert [answer.records for answer in answers] == [[2 * n] for n in range(400)]
+        assert most == 16
+        assert attempts.permits.allowed < 8
+        allowed = 100
+        await asyncio.gather(*(attempts.run([n]) for n in range(1000)))
+        assert attempts.permits.allowed == 16
+        assert attempts.permits.running == 0
+
+    _run(main)
+
+
+@pytest.mark.parametrize("count", [2, 7, 64])
+def test_one_by_one_asks_for_each_record_of_a_refused_batch(count: int) -> None:
+    async def main() -> None:
+        server = Server(_refuse(count - 1, error=lambda: DataError("bad row")))
+        answer = await _attempts(server, divide="singly").run(list(range(count)))
+        _check(answer, range(count), [count - 1])
+        assert [len(batch) for batch in server.asked] == [count] + [1] * count
+
+    _run(main)
+
+
+def test_what_can_never_succeed_pauses_only_where_something_has_passed() -> None:
+    async def main() -> None:
+        server = Server(_raise(MisconfiguredError("404")))
+        with pytest.raises(MisconfiguredError):
+            await _attempts(server).run([1])
+        server.reply = _double
+        attempts = _attempts(server, Retry(longest=5.0))
+        await attempts.run([1])
+        server.reply = _raise(MisconfiguredError("404"))
+        paused = asyncio.create_task(attempts.run([2]))
+        await asyncio.sleep(21.0)
+        assert server.pauses()[-3:] == [5.0, 5.0, 5.0]
+        server.reply = _double
+        assert (await paused).records == [4]
+        fails = _attempts(server, Retry(when_misconfigured="fail"))
+        await fails.run([1])
+        server.reply = _raise(MisconfiguredError("404"))
+        with pytest.raises(MisconfiguredError):
+            await fails.run([2])
 
     _run(main)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from operator import eq
 from typing import Any, Generic, TypeVar
 
-from ...attempts import checked
+from ...answers import checked
 from ...contracts import BatchFunction
 from ..caller import Caller
 from ..contexts import context, instance

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -86,10 +88,20 @@ class Script:
             writer.close()
 
 
+@asynccontextmanager
+async def serving(
+    tls: ssl.SSLContext | None = None, *, host: str = "127.0.0.1"
+) -> AsyncGenerator[Script, None]:
+    """A script on a port of its own."""
+    script = Script()
+    server = await asyncio.start_server(script.serve, host, 0, ssl=tls)
+    async with server:
+        scheme = "http" if tls is None else "https"
+        script.url = f"{scheme}://{host}:{server.sockets[0].getsockname()[1]}"
+        yield script
+
+
 @pytest_asyncio.fixture
 async def script() -> AsyncIterator[Script]:
-    script = Script()
-    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
-    async with server:
-        script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving() as script:
         yield script

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from thalweg.operators.endpoints import Answer, Endpoint, wml
+from thalweg.operators.endpoints import Answer, Endpoint, bearer, wml
 from thalweg.runtime.context import Context
 from thalweg.runtime.errors import (
     BusyError,
@@ -112,10 +112,10 @@ async def test_the_reason_is_one_short_line(
 async def test_no_message_and_no_repr_shows_a_password_or_a_key(
     script: Script, context: Context
 ) -> None:
-    script.answer(500)
+    script.answer(500, b"user:sesame may not use abracadabra of 2020-09-01")
     address = script.url.replace("//", "//user:sesame@") + PATH + "&apikey=abracadabra"
     endpoint = wml(address)
-    with pytest.raises(UnavailableError) as caught:
+    with pytest.raises(UnavailableError, match=r"user:\[secret\] .* \[secret\] of 2020") as caught:
         await ask(endpoint, context)
     for text in (str(caught.value), repr(endpoint)):
         assert "version=2020-09-01&apikey=…" in text
@@ -169,6 +169,21 @@ async def test_a_reset_on_a_kept_connection_is_silence_and_the_next_call_connect
         assert not caught.value.answered
         assert len((await endpoint.predict(("a", "b"), ROWS)).rows) == 2
     assert (len(script.requests), script.connections) == (3, 2)
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_comes_twice_is_used_once(script: Script, context: Context) -> None:
+    script.answer(200, GOOD)
+    once = script.answers[0]
+    assert once is not None
+    script.answers[0] = once + once
+    other = {"predictions": [{"fields": ["prediction"], "values": [["a"], ["b"]]}]}
+    script.answer(200, other)
+    async with opened(wml(script.url + PATH), context) as endpoint:
+        first = await endpoint.predict(("a", "b"), ROWS)
+        second = await endpoint.predict(("a", "b"), ROWS)
+    assert (first.rows, second.rows) == ([["setosa"], ["virginica"]], [["a"], ["b"]])
+    assert script.connections == 2
 
 
 @pytest.mark.asyncio
@@ -235,7 +250,7 @@ async def test_the_token_travels_and_is_never_shown(
     script.answer(200, GOOD)
     script.answer(400, b"bad token open-sesame")
     script.answer(200, b"<html>open-sesame")
-    endpoint = wml(script.url + PATH, token_from="SCORING_TOKEN")
+    endpoint = wml(script.url + PATH, auth=bearer("env:SCORING_TOKEN"))
     await ask(endpoint, context)
     assert script.requests[0].headers["authorization"] == "Bearer open-sesame"
     with pytest.raises(DataError) as refused:
@@ -251,15 +266,15 @@ async def test_a_token_that_is_not_set_is_named_when_the_job_starts(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SCORING_TOKEN", raising=False)
-    with pytest.raises(MisconfiguredError, match=r"SCORING_TOKEN holds no token"):
-        await ask(wml("http://127.0.0.1:9" + PATH, token_from="SCORING_TOKEN"), context)
+    with pytest.raises(MisconfiguredError, match=r"SCORING_TOKEN holds no secret"):
+        await ask(wml("http://127.0.0.1:9" + PATH, auth=bearer("env:SCORING_TOKEN")), context)
 
 
 def test_a_token_does_not_leave_the_machine_unencrypted() -> None:
     with pytest.raises(ValueError, match=r"unencrypted to example\.org"):
-        wml("http://example.org" + PATH, token_from="SCORING_TOKEN")
+        wml("http://example.org" + PATH, auth=bearer("env:SCORING_TOKEN"))
     for url in ("https://example.org", "http://localhost:1", "http://[::1]:1"):
-        wml(url + PATH, token_from="SCORING_TOKEN")
+        wml(url + PATH, auth=bearer("env:SCORING_TOKEN"))
 
 
 @pytest.mark.asyncio

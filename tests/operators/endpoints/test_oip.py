@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from thalweg.operators.endpoints import Answer, Endpoint, oip
+from thalweg.operators.endpoints import Answer, oip
 from thalweg.operators.endpoints.oip import TensorLayout
 from thalweg.runtime.context import Context
 from thalweg.runtime.errors import (
@@ -16,6 +14,8 @@ from thalweg.runtime.errors import (
     MisconfiguredError,
     UnavailableError,
 )
+
+from .opened import opened
 
 if TYPE_CHECKING:
     from tests.operators.endpoints.conftest import Script
@@ -38,15 +38,6 @@ EACH = metadata(("length", "FP32", [-1, 1]), ("width", "FP64", [-1]))
 ALL = metadata(("x", "FP32", [-1, 2]))
 
 
-@asynccontextmanager
-async def opened(endpoint: Endpoint, context: Context) -> AsyncGenerator[Endpoint, None]:
-    await endpoint.open(context)
-    try:
-        yield endpoint
-    finally:
-        await endpoint.close()
-
-
 async def ask(
     script: Script,
     context: Context,
@@ -67,12 +58,11 @@ async def test_inputs_named_like_the_fields_become_one_tensor_each(
     asked, inferred = script.requests
     assert (asked.method, asked.path) == ("GET", "/v2/models/iris")
     assert (inferred.method, inferred.path) == ("POST", "/v2/models/iris/infer")
-    assert inferred.json == {
-        "inputs": [
-            {"name": "length", "shape": [2, 1], "datatype": "FP32", "data": [5.1, 6.0]},
-            {"name": "width", "shape": [2], "datatype": "FP64", "data": [3.5, 3.0]},
-        ]
-    }
+    assert sorted(inferred.json) == ["id", "inputs"]
+    assert inferred.json["inputs"] == [
+        {"name": "length", "shape": [2, 1], "datatype": "FP32", "data": [5.1, 6.0]},
+        {"name": "width", "shape": [2], "datatype": "FP64", "data": [3.5, 3.0]},
+    ]
     assert answer.fields == ("prediction", "probability")
     assert list(answer.rows) == [("setosa", [0.5, 0.25]), ("virginica", [0.75, 1])]
     assert answer.model_version == "7"
@@ -210,6 +200,8 @@ async def test_a_value_that_the_datatype_cannot_carry_makes_no_request(
         {"outputs": [{"name": "p", "shape": [2], "data": [1]}]},
         {"outputs": [{"name": "p", "shape": ["2"], "data": [1, 2]}]},
         {"outputs": [OUTPUTS[0], {"name": "p", "shape": [1], "data": [1]}]},
+        {"outputs": [{"name": "p", "shape": [2] + [1] * 2000, "data": [[1], [2]]}]},
+        {"error": "with status 200"},
     ],
 )
 async def test_an_answer_of_another_shape_names_the_request(
@@ -222,6 +214,154 @@ async def test_an_answer_of_another_shape_names_the_request(
     ) as caught:
         await ask(script, context)
     assert caught.value.answered
+
+
+@pytest.mark.asyncio
+async def test_each_request_has_a_number_of_its_own(script: Script, context: Context) -> None:
+    script.answer(200, EACH)
+    script.answer(200, GOOD)
+    for _ in range(2):
+        async with opened(oip(script.url + "/v2/models/iris"), context) as endpoint:
+            await asyncio.gather(*(endpoint.predict(FIELDS, ROWS) for _ in range(3)))
+        script.answers.insert(0, script.answers[0])
+        script.answer(200, EACH)
+        script.answers.insert(0, script.answers.pop())
+    numbers = [r.json["id"] for r in script.requests if r.method == "POST"]
+    assert len(numbers) == len(set(numbers)) == 6
+
+
+@pytest.mark.asyncio
+async def test_an_answer_with_the_number_of_another_request_is_not_used(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, EACH)
+    script.answer(200, GOOD | {"id": "another"})
+    script.answer(200, GOOD | {"id": None})
+    async with opened(oip(script.url + "/v2/models/iris"), context) as endpoint:
+        with pytest.raises(UnavailableError, match=r"it answers request 'another', not '") as e:
+            await endpoint.predict(FIELDS, ROWS)
+        assert e.value.answered
+        assert len((await endpoint.predict(FIELDS, ROWS)).rows) == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("version", "told"), [("7", "7"), (7, "7"), ("", None), (None, None), ("v1.2-rc", "v1.2-rc")]
+)
+async def test_the_version_is_told_where_the_server_tells_it(
+    script: Script, context: Context, version: object, told: str | None
+) -> None:
+    script.answer(200, EACH)
+    script.answer(200, GOOD | {"model_version": version})
+    assert (await ask(script, context)).model_version == told
+
+
+@pytest.mark.asyncio
+async def test_an_answer_without_a_version_has_none(script: Script, context: Context) -> None:
+    script.answer(200, EACH)
+    script.answer(200, {"outputs": OUTPUTS})
+    assert (await ask(script, context)).model_version is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("output", "values"),
+    [
+        ({"shape": [2, 1], "datatype": "BYTES", "data": ["a", "é"]}, ["a", "é"]),
+        ({"shape": [2, 1], "datatype": "BYTES", "data": [["a"], ["b"]]}, ["a", "b"]),
+        ({"shape": [2], "datatype": "BYTES", "data": ["", "NaN"]}, ["", "NaN"]),
+        (
+            {"shape": [2, 2], "datatype": "BYTES", "data": ["a", "b", "c", "d"]},
+            [["a", "b"], ["c", "d"]],
+        ),
+        (
+            {
+                "shape": [2],
+                "datatype": "BYTES",
+                "parameters": {"content_type": "str"},
+                "data": ["a", "b"],
+            },
+            ["a", "b"],
+        ),
+        ({"shape": [2], "datatype": "FP16", "data": [0.5, 65504]}, [0.5, 65504]),
+        ({"shape": [2, 1], "datatype": "BF16", "data": [[0.5], [3e38]]}, [0.5, 3e38]),
+        ({"shape": [2], "datatype": "BOOL", "data": [True, False]}, [True, False]),
+        ({"shape": [2], "datatype": "UINT64", "data": [2**64 - 1, 0]}, [2**64 - 1, 0]),
+        (
+            {"shape": [2, 2, 1], "datatype": "FP32", "data": [1, 2, 3, 4]},
+            [[[1], [2]], [[3], [4]]],
+        ),
+    ],
+)
+async def test_outputs_of_each_kind_are_values_or_lists(
+    script: Script, context: Context, output: dict[str, object], values: list[object]
+) -> None:
+    script.answer(200, EACH)
+    script.answer(200, {"parameters": {"took": 1}, "outputs": [{"name": "p"} | output]})
+    answer = await ask(script, context)
+    assert answer.fields == ("p",)
+    assert list(answer.rows) == [(value,) for value in values]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("datatype", "good", "bad"),
+    [
+        ("FP16", 65504.0, 65520.0),
+        ("BF16", 3.3e38, 3.4e38),
+        ("FP32", 3.4e38, 3.5e38),
+        ("UINT8", 255.0, 256),
+        ("INT64", -(2**63), 0.5),
+        ("BYTES", "", 1.5),
+        ("BOOL", False, 0),
+    ],
+)
+async def test_what_the_datatype_of_an_input_cannot_carry_stays_at_home(
+    script: Script, context: Context, datatype: str, good: object, bad: object
+) -> None:
+    told = metadata(("length", datatype, [-1]), ("width", "FP64", [-1, 1]))
+    script.answer(200, told)
+    script.answer(200, GOOD)
+    await ask(script, context, [(good, 1), (good, 1)])
+    assert script.requests[1].json["inputs"][0]["data"] == [good, good]
+    script.answers.insert(0, script.answers[0])
+    script.answer(200, told)
+    script.answers.insert(0, script.answers.pop())
+    with pytest.raises(DataError, match=rf"'length' of the model takes {datatype}"):
+        await ask(script, context, [(good, 1), (bad, 1)])
+    assert [request.method for request in script.requests] == ["GET", "POST", "GET"]
+
+
+@pytest.mark.asyncio
+async def test_a_tensor_in_the_binary_extension_is_no_answer(
+    script: Script, context: Context
+) -> None:
+    output = {"name": "p", "shape": [2], "datatype": "FP32"}
+    script.answer(200, EACH)
+    script.answer(200, {"outputs": [output | {"parameters": {"binary_data_size": 8}}]})
+    with pytest.raises(UnavailableError, match=r"without a usable tensor"):
+        await ask(script, context)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, DataError),
+        (404, MisconfiguredError),
+        (422, DataError),
+        (500, UnavailableError),  # MLServer, for rows of the wrong width
+        (501, MisconfiguredError),
+        (503, BusyError),
+    ],
+)
+async def test_its_errors_are_told_by_their_class_and_reason(
+    script: Script, context: Context, status: int, error: type[Exception]
+) -> None:
+    script.answer(200, EACH)
+    script.answer(status, {"error": "ValueError: X has 3 features"})
+    with pytest.raises(error, match=rf"infer answered {status}: ValueError: X has 3 features"):
+        await ask(script, context)
 
 
 @pytest.mark.asyncio
@@ -259,3 +399,25 @@ def test_a_wrong_address_is_told_when_the_graph_is_built(url: str) -> None:
 def test_an_unknown_layout_lists_the_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"auto.*per_field.*stacked.*not 'flat'"):
         oip("http://h/v2/models/iris", layout="flat")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.asyncio
+async def test_a_model_that_is_not_ready_yet_blames_no_row(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, ALL)
+    script.answer(400, {"error": "Model iris is not ready yet."})
+    with pytest.raises(UnavailableError, match=r"answered 400: Model iris is not ready") as caught:
+        await ask(script, context)
+    assert caught.value.answered
+
+
+@pytest.mark.asyncio
+async def test_the_name_of_a_model_does_not_make_it_unready(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, ALL)
+    script.answer(400, {"error": "the width is wrong"})
+    async with opened(oip(script.url + "/v2/models/is%20not%20ready"), context) as endpoint:
+        with pytest.raises(DataError, match="the width is wrong"):
+            await endpoint.predict(FIELDS, list(ROWS))

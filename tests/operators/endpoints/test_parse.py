@@ -15,6 +15,10 @@ from thalweg.operators.endpoints import parse_endpoint
         ("sklearn:models/iris.skops", "sklearn('models/iris.skops')"),
         ("pmml:models/iris.pmml", "pmml('models/iris.pmml')"),
         ("oip+https://h/v2/models/iris", "oip('https://h/v2/models/iris')"),
+        ("v1+http://h/v1/models/i", "kserve_v1('http://h/v1/models/i:predict')"),
+        ("v1+https://h/e/7:predict", "kserve_v1('https://h/e/7:predict')"),
+        ("mlflow+http://h:5000", "mlflow('http://h:5000/invocations')"),
+        ("mlflow+https://h/s/invocations", "mlflow('https://h/s/invocations')"),
         (
             "wml+http://h:1/ml/v4/deployments/i/predictions?version=2020-09-01",
             "wml('http://h:1/ml/v4/deployments/i/predictions?version=2020-09-01')",
@@ -32,6 +36,13 @@ def test_the_prefix_names_the_protocol(text: str, shown: str) -> None:
         ("models/iris.onnx", "(did you mean onnx:models/iris.onnx?)"),
         ("http://h/v2/models/iris", "(did you mean oip+http://?)"),
         ("https://h/ml/v4/deployments/i/predictions", "(did you mean wml+https://?)"),
+        ("http://h/v1/models/iris:predict", "(did you mean v1+http://?)"),
+        ("https://h/v1/models/iris?x=1", "(did you mean v1+https://?)"),
+        ("https://h/projects/p/endpoints/7:predict", "(did you mean v1+https://?)"),
+        ("http://h:5000/invocations", "(did you mean mlflow+http://?)"),
+        ("https://h/s/invocations/?x=1", "(did you mean mlflow+https://?)"),
+        ("http://h/predict", "(did you mean http_json() in the graph file"),
+        ("mlfow+http://h", "(did you mean mlflow+http://?)"),
         ("wlm+https://h/ml", "(did you mean wml+https://?)"),
         ("", "'' starts no endpoint; an endpoint starts with one of"),
         ("quite:wrong", "'quite' starts no endpoint; an endpoint"),
@@ -40,8 +51,9 @@ def test_the_prefix_names_the_protocol(text: str, shown: str) -> None:
 def test_another_prefix_lists_the_valid_ones_and_the_nearest(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=re.escape(told)) as caught:
         parse_endpoint(text)
-    for prefix in ("onnx:", "wml+http://", "wml+https://", "oip+http://", "oip+https://"):
-        assert prefix in str(caught.value)
+    assert "onnx:" in str(caught.value)
+    for protocol in ("wml", "oip", "v1", "mlflow"):
+        assert f"{protocol}+http://, {protocol}+https://" in str(caught.value)
 
 
 def test_a_wrong_endpoint_does_not_show_what_may_be_a_password() -> None:

@@ -12,6 +12,7 @@ from aiohttp.http_writer import StreamWriter
 
 from thalweg.operators.endpoints.http import HttpJson
 from thalweg.operators.endpoints.prompt import Spare
+from thalweg.runtime.context import Context
 
 if TYPE_CHECKING:
     from tests.operators.endpoints.conftest import Script
@@ -68,7 +69,7 @@ def _always(_: Spare) -> bool:
 
 
 async def _turns_until_written(
-    script: Script, monkeypatch: pytest.MonkeyPatch, body: bytes
+    script: Script, context: Context, monkeypatch: pytest.MonkeyPatch, body: bytes
 ) -> list[int]:
     """In which turn after it was begun each of three requests was written to the end."""
     turn, begun, turns = [0], [0], list[int]()
@@ -89,8 +90,8 @@ async def _turns_until_written(
     monkeypatch.setattr(ClientRequest, "send", sending)
     monkeypatch.setattr(StreamWriter, "write_eof", written)
     counting = [asyncio.get_running_loop().call_soon(count)]
-    client = HttpJson(token_from=None, max_answer_bytes=1000)
-    await client.open(1)
+    client = HttpJson(max_answer_bytes=1000)
+    await client.open(context, 1)
     try:
         for _ in range(3):
             script.answer(200, {"length": len(body)})
@@ -105,24 +106,24 @@ async def _turns_until_written(
 @eager
 @pytest.mark.asyncio
 async def test_a_small_body_is_written_in_the_turn_of_its_request(
-    script: Script, monkeypatch: pytest.MonkeyPatch
+    script: Script, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Spare, "has_time", _always)
-    assert await _turns_until_written(script, monkeypatch, b"[1]") == [0, 0, 0]
+    assert await _turns_until_written(script, context, monkeypatch, b"[1]") == [0, 0, 0]
 
 
 @eager
 @pytest.mark.asyncio
 async def test_without_time_to_spare_a_body_is_written_later(
-    script: Script, monkeypatch: pytest.MonkeyPatch
+    script: Script, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert all(await _turns_until_written(script, monkeypatch, b"[1]"))
+    assert all(await _turns_until_written(script, context, monkeypatch, b"[1]"))
 
 
 @pytest.mark.asyncio
 async def test_a_body_that_has_to_wait_arrives_whole(
-    script: Script, monkeypatch: pytest.MonkeyPatch
+    script: Script, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Spare, "has_time", _always)
     body = b"[" + b"1," * 450_000 + b"1]"
-    await _turns_until_written(script, monkeypatch, body)
+    await _turns_until_written(script, context, monkeypatch, body)

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from thalweg.operators.endpoints.tensors import Tensor, arrange, columns_of, datatype_of, fitting
+from thalweg.operators.endpoints.tensors import (
+    Tensor,
+    arrange,
+    columns_of,
+    datatype_of,
+    described,
+    fitting,
+)
 from thalweg.runtime.errors import DataError, MisconfiguredError
 
 
@@ -165,3 +172,19 @@ def test_a_tensor_that_does_not_hold_the_rows_is_refused(
 )
 def test_values_tell_their_datatype(values: list[object], datatype: str | None) -> None:
     assert datatype_of(values) == datatype
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told"),
+    [
+        ([(-1, 1), (-1,), (-1, -1)], ["FP32", "FP32", "FP32"]),
+        ([(-1, 4)], ["FP32[4]"]),
+        ([(-1, -1)], ["FP32[?]"]),
+        ([(-1, 2, 3), (-1, 4)], ["FP32[6]", "FP32[4]"]),
+    ],
+)
+def test_inputs_are_told_with_how_many_values_they_take(
+    shapes: list[tuple[int, ...]], told: list[str]
+) -> None:
+    inputs = [tensor(f"t{index}", *shape) for index, shape in enumerate(shapes)]
+    assert list(described(inputs).values()) == told

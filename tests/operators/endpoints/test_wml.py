@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from thalweg.operators.endpoints import wml
+from thalweg.operators.endpoints import Answer, wml
 from thalweg.runtime.context import Context
 from thalweg.runtime.errors import DataError, UnavailableError
+
+from .opened import ask
 
 if TYPE_CHECKING:
     from tests.operators.endpoints.conftest import Script
@@ -52,7 +54,9 @@ GARBAGE: list[object] = [
     {"predictions": [{"fields": ["p"], "values": ["ab", "cd"]}]},
     {"predictions": [{"fields": ["p"], "values": [["a"], "b"]}]},
     {"predictions": [{"fields": [1], "values": [["a"], ["b"]]}]},
-    {"predictions": [{"fields": ["p"], "values": [["a"]]}] * 2},
+    {"predictions": [{"fields": ["p"], "values": [["a"]]}, {}]},
+    {"predictions": [{"fields": ["p"], "values": [["a"], ["b", "c"]]}] * 2},
+    {"predictions": [{"fields": ["p"], "values": []}] * 2},
 ]
 
 
@@ -72,6 +76,60 @@ async def test_json_of_another_shape_names_the_request(
         assert e.value.answered
     finally:
         await endpoint.close()
+
+
+Part = tuple[list[str], list[list[object]]]
+
+PARTS: list[tuple[list[Part], tuple[str, ...], list[tuple[object, ...]]]] = [
+    (
+        [(["p", "q"], [["a", 1]]), (["p", "q"], [["b", 2]])],
+        ("p", "q"),
+        [("a", 1), ("b", 2)],
+    ),
+    (
+        [(["p", "q"], [["a", 1]]), (["q", "p"], [[2, "b"]])],
+        ("p", "q"),
+        [("a", 1), ("b", 2)],
+    ),
+    ([(["p"], [["a"]]), (["q"], [[2]])], ("p", "q"), [("a", None), (None, 2)]),
+    ([(["p"], []), (["p"], [["a"], ["b"]])], ("p",), [("a",), ("b",)]),
+    # How many there have to be is what `score` knows, and checks.
+    ([(["p"], [["a"], ["b"]]), (["p"], [["c"]])], ("p",), [("a",), ("b",), ("c",)]),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("parts", "fields", "rows"), PARTS)
+async def test_several_parts_of_an_answer_are_read_one_after_the_other(
+    script: Script,
+    context: Context,
+    parts: list[Part],
+    fields: tuple[str, ...],
+    rows: list[tuple[object, ...]],
+) -> None:
+    said = [{"id": "1", "fields": names, "values": values} for names, values in parts]
+    script.answer(200, {"predictions": said})
+    assert await ask(wml(script.url + PATH), context) == Answer(fields, rows)
+
+
+@pytest.mark.asyncio
+async def test_an_error_that_comes_as_a_success_is_told(script: Script, context: Context) -> None:
+    script.answer(200, {"trace": "a1", "errors": [{"message": "no memory"}], "status_code": 500})
+    with pytest.raises(UnavailableError, match=r'"values"\}\]\}: no memory\Z') as caught:
+        await ask(wml(script.url + PATH), context)
+    assert caught.value.answered
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", ["status_code", "statusCode", "status"])
+async def test_an_error_is_told_however_its_body_spells_the_status(
+    script: Script, context: Context, status: str
+) -> None:
+    script.answer(
+        400, {"trace": "a1", "errors": [{"code": "x", "message": "wrong width"}], status: 400}
+    )
+    with pytest.raises(DataError, match=r"answered 400: wrong width\Z"):
+        await ask(wml(script.url + PATH), context)
 
 
 @pytest.mark.asyncio
@@ -107,7 +165,14 @@ def test_a_wrong_address_is_told_when_the_graph_is_built(url: str, told: str) ->
         wml(url)
 
 
-def test_the_older_path_without_a_version_is_taken() -> None:
-    assert repr(wml("https://h/v4/deployments/1/predictions")) == (
-        "wml('https://h/v4/deployments/1/predictions')"
-    )
+@pytest.mark.asyncio
+async def test_the_older_path_without_a_version_is_asked_as_it_stands(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, {"predictions": [{"fields": ["p"], "values": [["a"], ["b"]]}]})
+    endpoint = wml(script.url + "/v4/deployments/1/predictions")
+    assert repr(endpoint).endswith("/v4/deployments/1/predictions')")
+    assert (await ask(endpoint, context)).rows == [["a"], ["b"]]
+    (request,) = script.requests
+    assert (request.method, request.path) == ("POST", "/v4/deployments/1/predictions")
+    assert request.json["input_data"][0]["fields"] == ["length", "width"]

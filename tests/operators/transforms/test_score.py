@@ -276,3 +276,21 @@ print([name for name in ("aiohttp", "onnxruntime", "numpy") if name in sys.modul
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+@pytest.mark.asyncio
+async def test_a_list_of_endpoints_is_one_of_several() -> None:
+    operator = score([Sums("1"), Sums("2")], fields=FIELDS)
+    await operator.open(CONTEXT)
+    versions: list[object] = []
+    for _ in range(4):
+        made = await operator.call([{"a": 1, "b": 2}])
+        assert isinstance(made, list)
+        versions += [one["model_version"] for one in made]
+    await operator.close()
+    assert versions == ["1", "2", "1", "2"]
+
+
+def test_a_list_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one endpoint"):
+        score([], fields=FIELDS)

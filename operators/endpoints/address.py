@@ -1,0 +1,65 @@
+"""The address of a server: whether it is one, what is safe to send to it, how messages show it."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+
+__all__ = ["checked_url", "secrets_in", "shown", "takes_secrets"]
+
+_NOT_SECRET = frozenset(("version",))
+_SHORT = 8
+"""Characters: a value of the query that is shorter is hardly a secret, and may stand anywhere."""
+
+
+def checked_url(url: str, *, example: str) -> SplitResult:
+    """The parts of a URL; ValueError where it is none, or holds a password that would travel in
+    the clear.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{shown(url)!r} is no URL ({error}); one looks like {example}") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{shown(url)!r} is no http or https URL; one looks like {example}")
+    if (parts.username or parts.password) and not takes_secrets(parts):
+        raise ValueError(
+            f"the password in the URL would travel unencrypted to {host}: use an https URL"
+        )
+    return parts
+
+
+def takes_secrets(parts: SplitResult) -> bool:
+    """Whether what is sent there stays on this machine, or travels encrypted."""
+    return parts.scheme == "https" or _is_loopback(parts.hostname or "")
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def shown(url: str) -> str:
+    """The URL as messages show it: no user, no password, no values of the query but `version`."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+        query = "&".join(
+            f"{key}={value if key in _NOT_SECRET else '…'}"
+            for key, value in parse_qsl(parts.query, keep_blank_values=True)
+        )
+        return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    except ValueError:
+        return url.rpartition("@")[2].partition("?")[0]
+
+
+def secrets_in(url: str) -> list[str]:
+    """What a URL holds that a message may not show: its password, and long values of its query."""
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    held = [value for key, value in pairs if key not in _NOT_SECRET and len(value) >= _SHORT]
+    return [*held, unquote(parts.password)] if parts.password else held
