@@ -57,11 +57,11 @@ def spoil(flower: Flower) -> Flower:
 def judge(flower: Flower, prediction: Prediction) -> Flower:
     """The flower with the species predicted, how probable that is, and whether it is right."""
     species: Any = prediction["prediction"]
-    probabilities: Any = prediction["probability"]
+    probable: Any = prediction["probability"]  # of the species predicted, or a list of them all
     return {
         **flower,
         "prediction": species,
-        "probability": max(probabilities),
+        "probability": probable if isinstance(probable, float) else max(probable),
         "correct": species == flower["species"],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from urllib.parse import urlsplit
 
@@ -27,3 +28,14 @@ def postgres_url() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return url
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """Java, for PMML models. Where there is none the test is skipped, but with CI set it fails."""
+    if os.environ.get("JAVA_HOME") or shutil.which("java"):
+        return
+    reason = "no Java: install default-jre-headless, or let JAVA_HOME name one"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -49,16 +49,22 @@ class Node:
 
 def main() -> None:
     """Write the file and print how well the tree knows the flowers it was grown on."""
+    root = grown()
+    path = HERE / "iris_chaid.pmml"
+    path.write_bytes(written(root))
+    right = sum(max(leaf.counts.values()) for leaf in _leaves(root))
+    print(f"{path.name} written; {right / len(root.rows):.3f} of the flowers are told right")  # noqa: T201
+
+
+def grown() -> Node:
+    """The tree of all flowers."""
     with (HERE.parent / "data" / "iris.csv").open(newline="", encoding="utf-8") as file:
         _, *lines = csv.reader(file)
     rows = [(tuple(map(float, line[:4])), line[4]) for line in lines]
     edges = [_edges([values[place] for values, _ in rows]) for place in range(len(NAMES))]
     root = Node(rows)
     grow(root, edges, 0)
-    path = HERE / "iris_chaid.pmml"
-    path.write_bytes(written(root))
-    right = sum(max(leaf.counts.values()) for leaf in _leaves(root))
-    print(f"{path.name} written; {right / len(rows):.3f} of the flowers are told right")  # noqa: T201
+    return root
 
 
 def _edges(values: Sequence[float]) -> list[float]:
@@ -123,10 +129,10 @@ def chance_of(groups: Sequence[Node]) -> float:
         for species, count in total.items()
         if (expected := count * len(group.rows) / size)
     )
-    return _beyond(statistic, (len(total) - 1) * (len(groups) - 1))
+    return beyond(statistic, (len(total) - 1) * (len(groups) - 1))
 
 
-def _beyond(statistic: float, degrees: int) -> float:
+def beyond(statistic: float, degrees: int) -> float:
     """The chance of a chi-squared value at least as large."""
     if degrees == 0:
         return 1.0

@@ -53,6 +53,11 @@ class JavaMachine:
         return self._process.poll() is None
 
     @property
+    def process_id(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
+    @property
     def models(self) -> Any:
         """The class of Java that loads models."""
         return self._gateway.jvm.org.pmml4s.model.Model
@@ -73,9 +78,10 @@ class JavaMachine:
 
 def _started() -> tuple[Any, subprocess.Popen[bytes]]:
     try:
-        from py4j.java_gateway import GatewayParameters, JavaGateway, find_jar_path
+        from py4j import java_gateway
     except ModuleNotFoundError as error:
         raise MissingExtra("a PMML model", "pmml") from error
+    py4j = cast(Any, java_gateway)  # it carries no types
     # Its Python side would load a second bridge to Java, and keep one machine for ever.
     package = importlib.util.find_spec("pypmml")
     if package is None or not package.submodule_search_locations:
@@ -89,7 +95,7 @@ def _started() -> tuple[Any, subprocess.Popen[bytes]]:
         _java(),
         *os.environ.get("JAVA_OPTS", "").split(),
         "-classpath",
-        os.pathsep.join((str(cast(object, find_jar_path())), f"{jars}{os.sep}*")),
+        os.pathsep.join((py4j.find_jar_path(), f"{jars}{os.sep}*")),
         "py4j.GatewayServer",
         "--die-on-broken-pipe",
         "--enable-auth",
@@ -115,8 +121,8 @@ def _started() -> tuple[Any, subprocess.Popen[bytes]]:
     # Nobody reads on: without readers Java drops what it prints, and never waits for room.
     process.stdout.close()
     process.stderr.close()
-    address = GatewayParameters(port=int(port), auth_token=token.decode(), auto_convert=True)
-    return JavaGateway(gateway_parameters=address), process
+    address = py4j.GatewayParameters(port=int(port), auth_token=token.decode(), auto_convert=True)
+    return py4j.JavaGateway(gateway_parameters=address), process
 
 
 def _java() -> str:

@@ -18,6 +18,9 @@ from .tensors import Tensor, fitting
 __all__ = ["PmmlModel"]
 
 _DATATYPES = {"double": "FP64", "float": "FP32", "integer": "INT64", "boolean": "BOOL"}
+_NO_INTEGER = -(2**63)
+"""What the Java side answers for an integer that is not there: it has no null among integers."""
+
 _MOST_TOLD = 10
 
 
@@ -45,6 +48,8 @@ class PmmlModel:
                 ]
             )
             self.outputs: tuple[Tensor, ...] = self._arranged.tensors
+            own = self.outputs[-len(model.outputFields()) :]
+            self._integers = [at for at, tensor in enumerate(own) if tensor.datatype == "INT64"]
             self.version: str | None = _option(model.header().modelVersion())
             """The model's version that stands in the header of the file, or None."""
         except BaseException:
@@ -112,6 +117,10 @@ class PmmlModel:
                 f"the model {self.path.name} answered {len(answered)} rows for {len(rows)}",
                 answered=True,
             )
+        for at in self._integers:
+            for answer in answered:
+                if answer[at] == _NO_INTEGER:
+                    answer[at] = None
         place = self._arranged.predicted
         if place is not None:
             for row, answer in zip(rows, answered, strict=True):

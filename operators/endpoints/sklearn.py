@@ -70,7 +70,8 @@ def sklearn(
     `skops.io.dump(model, "churn.skops")` writes such a file. A pickle is never loaded: whoever
     can write one can run any code in the process that loads it. A `.skops` file tells its types
     before anything is made of them; those that scikit-learn is known to need are loaded, and any
-    other is refused, by name, unless it stands in `trusted`.
+    other is refused, by name, unless it stands in `trusted`: a class of your own, or the tables of
+    trees, with which a file made for it could crash the process (`sklearn.tree._tree.Tree`).
 
     A model that was fitted on a data frame takes the fields by the names of its columns; any other
     takes them in the order of the mapping. A field without a value travels as NaN, or as None

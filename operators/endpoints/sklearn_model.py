@@ -83,8 +83,8 @@ class SklearnModel:
                 f"({type(error).__name__}: {error}): it is written by skops.io.dump(model, path)"
             ) from None
         raise MisconfiguredError(
-            f"{self.path.absolute()} holds types whose code is not known to be harmless: "
-            f"{', '.join(unknown)}. If you trust them, say trusted={unknown!r}"
+            f"{self.path.absolute()} holds types that are not known to be harmless: "
+            f"{', '.join(unknown)}. If you trust who wrote the file, say trusted={unknown!r}"
         )
 
     def _inputs(self) -> tuple[Tensor, ...]:
@@ -137,7 +137,10 @@ class SklearnModel:
         """Score the rows. Raises DataError where the model refuses them."""
         try:
             data = self._data(layout, rows)
-            columns = [_values(self._model.predict(data), len(rows))]
+            told = self._model.predict(data)
+            if getattr(told, "ndim", 0) == 2 and told.shape[1] == 1:
+                told = told[:, 0]
+            columns = [_values(told, len(rows))]
             if self._proba:
                 columns.append(_probabilities(self._model.predict_proba(data), len(rows)))
         except (MisconfiguredError, MemoryError):
@@ -162,8 +165,6 @@ class SklearnModel:
 
 
 def _values(array: Any, count: int) -> list[object]:
-    if getattr(array, "ndim", 0) == 2 and array.shape[1] == 1:
-        array = array[:, 0]
     values = cast("list[object]", array.tolist() if hasattr(array, "tolist") else list(array))
     if len(values) != count:
         raise MisconfiguredError(f"the model predicted {len(values)} values for {count} rows")
@@ -173,7 +174,6 @@ def _values(array: Any, count: int) -> list[object]:
 def _probabilities(told: Any, count: int) -> list[object]:
     """One list for each row, in the order of the classes; of several outputs, a list of these."""
     if isinstance(told, list):
-        several = cast("Sequence[Any]", told)
-        outputs = [_values(output, count) for output in several]
+        outputs = [_values(output, count) for output in cast("Sequence[Any]", told)]
         return [list(row) for row in zip(*outputs, strict=True)]
     return _values(told, count)

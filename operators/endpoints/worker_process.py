@@ -51,7 +51,7 @@ class WorkerProcess:
         self._lock = threading.Lock()
         self._used = threading.Lock()  # by whoever reads from the pipe, and puts it away
         self._process: Any = None
-        self._pipe: Connection | None = None
+        self._pipe: Any = None
         self._killed = False
 
     @property

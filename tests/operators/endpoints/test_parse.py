@@ -12,6 +12,8 @@ from thalweg.operators.endpoints import parse_endpoint
     [
         ("onnx:models/iris.onnx", "onnx('models/iris.onnx')"),
         ("onnx:/m/a:b.onnx", "onnx('/m/a:b.onnx')"),
+        ("sklearn:models/iris.skops", "sklearn('models/iris.skops')"),
+        ("pmml:models/iris.pmml", "pmml('models/iris.pmml')"),
         ("oip+https://h/v2/models/iris", "oip('https://h/v2/models/iris')"),
         ("v1+http://h/v1/models/i", "kserve_v1('http://h/v1/models/i:predict')"),
         ("v1+https://h/e/7:predict", "kserve_v1('https://h/e/7:predict')"),
