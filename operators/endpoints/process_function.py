@@ -44,7 +44,8 @@ class ProcessFunction(Endpoint):
             raise
         finally:
             if worker.killed:
-                self._workers.remove(worker)
+                # One that is still on its way out is waited for by `close`.
+                self._workers = [each for each in self._workers if not each.gone]
                 worker = WorkerProcess(self._reference)
                 self._workers.append(worker)
             self._free.put_nowait(worker)

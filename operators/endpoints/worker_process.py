@@ -64,6 +64,11 @@ class WorkerProcess:
         """Whether it is beyond use."""
         return self._killed
 
+    @property
+    def gone(self) -> bool:
+        """Whether it was killed, and nothing of it is left to put away."""
+        return self._killed and self._process is None and not self._used.locked()
+
     def start(self) -> None:
         """Start the process, and have it import the callable.
 

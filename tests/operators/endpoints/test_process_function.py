@@ -148,6 +148,7 @@ async def test_workers_work_at_the_same_time(context: Context, models: Any, tmp_
         hanging.cancel()
         with pytest.raises(asyncio.CancelledError):
             await hanging
+    assert is_gone(first)
 
 
 @pytest.mark.asyncio
