@@ -31,9 +31,10 @@ from .concurrency import Concurrency
 from .counts import NodeCounts
 from .errors import BusyError, DataError, MisconfiguredError, RuntimeFault, UnavailableError
 from .retry import Retry
+from .tuning.meter import Observer
 from .watch import Watch
 
-__all__ = ["Attempts", "Observer", "Repeatable"]
+__all__ = ["Attempts", "Repeatable"]
 
 _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""
@@ -46,19 +47,6 @@ class Repeatable(Protocol):
     """What is called: `BatchFunction.call`, or a sink's `write`."""
 
     async def __call__(self, records: Sequence[object], /) -> object: ...
-
-
-class Observer(Protocol):
-    """Who wants to know how the calls fare, as a controller does."""
-
-    def answered(self, records: int, seconds: float) -> None:
-        """A call for so many records was answered after so many seconds."""
-
-    def refused(self) -> None:
-        """A call was told to wait."""
-
-    def failed(self) -> None:
-        """A call came to nothing: no answer, or none of use."""
 
 
 class Attempts:
@@ -171,6 +159,8 @@ class Attempts:
                 busy += 1
                 pause, reason = self._advice(error, busy), error
             except UnavailableError as error:
+                if self.observer is not None:
+                    self.observer.failed()
                 if error.answered and attempts - busy >= patience:
                     if proven:
                         return await self._take_apart(records, tried + attempts, error, 1)

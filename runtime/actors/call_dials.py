@@ -74,17 +74,15 @@ class CallDials:
         """Have the controller begin, where there is a goal."""
         if self._goal is None:
             return
-        self.controller = Controller(self._goal, self.now, self.set, self._clock())
-        meter, controller, clock = self._meter, self.controller, self._clock
-        meter.listener = lambda records, seconds: controller.answered(records, seconds, clock())
-        meter.refusing = lambda: controller.refused(clock())
+        self.controller = Controller(self._goal, self.now, self.set, self._clock)
+        self._meter.listener = self.controller
         self._tick()
 
     def by_hand(self, dials: Dials) -> None:
         """Set them, and leave the controller out of it from now on."""
         self.stop()
         self._goal = None
-        self._meter.listener = self._meter.refusing = None
+        self._meter.listener = None
         self.controller = None
         self.set(dials)
 
@@ -96,5 +94,5 @@ class CallDials:
 
     def _tick(self) -> None:
         if self.controller is not None:
-            self.controller.look(self._clock())
+            self.controller.look()
             self._timer = self._loop.call_later(_LOOKS, self._tick)

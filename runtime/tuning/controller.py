@@ -58,35 +58,39 @@ class Controller:
     gradient limits of Netflix' concurrency-limits): what is asked for is the rate.
 
     Parameters: `goal`, what to reach; `dials`, the setting to begin with; `apply`, what makes a
-    setting the one in force; `now`, the time at the start, in seconds.
+    setting the one in force; `clock`, the monotonic time in seconds.
     """
 
     def __init__(
-        self, goal: Throughput, dials: Dials, apply: Callable[[Dials], None], now: float
+        self,
+        goal: Throughput,
+        dials: Dials,
+        apply: Callable[[Dials], None],
+        clock: Callable[[], float],
     ) -> None:
         self.goal = goal
         self.dials = dials
         self.fit = Fit()
         self.why = "measuring the setting to begin with"
-        self.steps = 0
         self._apply = apply
         self._best: Measured | None = None
         self._left = list(_MOVES)
         self._move: tuple[str, float] | None = None
-        self._trial = Trial(dials, now)
+        self._clock = clock
+        self._trial = Trial(dials, clock())
         self._ceiling: tuple[int, float] | None = None
         self._again_at = 0.0
         self._odd = 0
         self._broken: deque[tuple[int, int, float]] = deque(maxlen=8)
         """Settings that broke the bound: batch size, calls at once, and when."""
 
-    def answered(self, records: int, seconds: float, now: float) -> None:
+    def answered(self, records: int, seconds: float) -> None:
         """A call was answered."""
-        self._trial.answered(records, seconds, now)
+        self._trial.answered(records, seconds, self._clock())
 
-    def refused(self, now: float) -> None:
+    def refused(self) -> None:
         """A call was told to wait: so many at once are too many."""
-        self._trial.refused()
+        now = self._clock()
         if self._ceiling is None or now - self._ceiling[1] > 1.0:
             calls = max(1, int(0.7 * self.dials.max_in_flight))
             self._ceiling = self.dials.max_in_flight, now
@@ -100,8 +104,9 @@ class Controller:
         """A call came to nothing."""
         self._trial.failed += 1
 
-    def look(self, now: float) -> None:
+    def look(self) -> None:
         """Judge the setting in force once enough is known of it; called now and then."""
+        now = self._clock()
         measured = self._trial.done(now)
         if measured is None:
             return
@@ -176,11 +181,12 @@ class Controller:
         move, self._move = self._move, None
         if gain >= needed and measured.p99 <= self.goal.p99 and not measured.starved:
             self.why = f"{shown}: kept"
-            self.steps += 1
             self._best = measured
-            self._left = [move, *(one for one in _MOVES if one != move)]
-            # What was just given up is not tried at once again.
-            self._left = [one for one in self._left if one[0] != move[0] or _same(one, move)]
+            # The same again first; what it has just come from is not tried at once.
+            opposite = [
+                one for one in _MOVES if one[0] == move[0] and (one[1] > 1.0) != (factor > 1)
+            ]
+            self._left = [move, *(one for one in _MOVES if one != move and one not in opposite)]
             self._try_next(now)
             return
         self.why = f"{shown}: not kept"
@@ -291,7 +297,3 @@ class Controller:
         if dials != self.dials:
             self.dials = dials
             self._apply(dials)
-
-
-def _same(one: tuple[str, float], other: tuple[str, float]) -> bool:
-    return one[0] == other[0] and (one[1] > 1.0) == (other[1] > 1.0)

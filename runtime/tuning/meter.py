@@ -7,14 +7,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["CallMeter", "CallStatistics", "quantile"]
+__all__ = ["CallMeter", "CallStatistics", "Observer", "quantile"]
 
 _KEPT = 512
 """Calls that are kept."""
 
 _EVERY = 32
 """Calls between two looks at the clocks of the thread."""
+
+
+class Observer(Protocol):
+    """Who wants to know how calls fare, as a controller does."""
+
+    def answered(self, records: int, seconds: float) -> None:
+        """A call for so many records was answered after so many seconds."""
+
+    def refused(self) -> None:
+        """A call was told to wait."""
+
+    def failed(self) -> None:
+        """A call came to nothing: no answer, or none of use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +62,7 @@ class CallMeter:
 
     __slots__ = (
         "_clock", "_looked", "_thread", "_until_look", "answered_calls", "calls", "client",
-        "failures", "listener", "refusals", "refusing",
+        "failures", "listener", "refusals",
     )  # fmt: skip
 
     def __init__(
@@ -66,10 +80,8 @@ class CallMeter:
         self.refusals = 0
         self.failures = 0
         self.client = 0.0
-        self.listener: Callable[[int, float], None] | None = None
-        """Is told of each call too."""
-        self.refusing: Callable[[], None] | None = None
-        """Is told of each refusal too."""
+        self.listener: Observer | None = None
+        """Who is told of each call too."""
 
     def answered(self, records: int, seconds: float) -> None:
         """A call for so many records was answered after so many seconds."""
@@ -85,17 +97,19 @@ class CallMeter:
                 self.client = min(1.0, (worked - self._looked[1]) / passed)
                 self._looked = now, worked
         if self.listener is not None:
-            self.listener(records, seconds)
+            self.listener.answered(records, seconds)
 
     def refused(self) -> None:
         """A call was told to wait."""
         self.refusals += 1
-        if self.refusing is not None:
-            self.refusing()
+        if self.listener is not None:
+            self.listener.refused()
 
     def failed(self) -> None:
         """A call came to nothing."""
         self.failures += 1
+        if self.listener is not None:
+            self.listener.failed()
 
     def statistics(self) -> CallStatistics:
         """The last calls, summed up. Safe to ask from any thread."""

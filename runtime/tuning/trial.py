@@ -39,7 +39,6 @@ class Measured:
     p50: float
     p99: float
     calls: int
-    refused: int
     failed: int
     full: float
     at_once: float
@@ -60,7 +59,7 @@ class Trial:
 
     __slots__ = (
         "_began", "_bound", "_first", "_last", "_lasts", "_over", "_ready", "_records",
-        "_refused", "_took", "_with_first", "dials", "failed",
+        "_took", "_with_first", "dials", "failed",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +81,6 @@ class Trial:
         self._records = 0
         self._first = self._last = 0.0
         self._with_first = 0
-        self._refused = 0
         self.failed = 0
 
     def answered(self, records: int, seconds: float, now: float) -> None:
@@ -102,10 +100,6 @@ class Trial:
             self._records += records
             self._last = now
 
-    def refused(self) -> None:
-        """A call was told to wait."""
-        self._refused += 1
-
     def done(self, now: float) -> Measured | None:
         """What was measured, if that is enough."""
         if not self._ready and now < self._began + _PATIENCE:
@@ -124,7 +118,6 @@ class Trial:
             p50=quantile(took, 0.5),
             p99=quantile(took, 0.99),
             calls=calls,
-            refused=self._refused,
             failed=self.failed,
             full=1.0 if size is None else batch / size,
             at_once=sum(took) / max(passed, 1e-9),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from thalweg import BatchFunction, BusyError, Graph, JobCancelled, ThalwegError
+from thalweg import BatchFunction, BusyError, Graph, JobCancelled, ThalwegError, UnavailableError
 from thalweg.operators import Throughput, sinks, sources
 from thalweg.runtime.job import Job
 from thalweg.runtime.tuning.fit import Fit
@@ -27,6 +27,7 @@ class Workers:
     each: float = 200e-6
     workers: int = 8
     most: int | None = None
+    down: bool = False
 
     def __post_init__(self) -> None:
         self.free = asyncio.Semaphore(self.workers)
@@ -35,6 +36,8 @@ class Workers:
         self.took: list[tuple[float, float]] = []
 
     async def work(self, records: int) -> None:
+        if self.down:
+            raise UnavailableError("connection refused")
         self.running += 1
         self.worst = max(self.worst, self.running)
         try:
@@ -184,6 +187,27 @@ def test_where_little_comes_the_linger_follows_and_nothing_else_is_judged() -> N
             assert calls.limited_by.startswith(("linger", "input"))
             assert calls.tuning is not None
             assert "arrive" in calls.tuning
+
+    _run(main)
+
+
+def test_while_calls_come_to_nothing_nothing_is_learned_and_they_are_counted() -> None:
+    async def main() -> None:
+        scene = Scene(Workers(), Throughput(p99=0.2))
+        async with scene.job() as job:
+            await asyncio.sleep(20.0)
+            before = job.progress().node("ask").calls
+            scene.workers.down = True
+            await asyncio.sleep(60.0)
+            calls = job.progress().node("ask").calls
+            assert before is not None
+            assert calls is not None
+            assert before.failed == 0
+            assert calls.failed >= 8
+            assert (calls.max_in_flight, calls.limited_by) == (
+                before.max_in_flight,
+                "server: connection refused",
+            )
 
     _run(main)
 
