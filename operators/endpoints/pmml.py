@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
-from .endpoint import Endpoint
-from .local_model import LocalModel
+from ...runtime.contracts import Context
+from .endpoint import Answer, Endpoint
 from .pmml_model import PmmlModel
 from .tensors import Tensor
 
 __all__ = ["Pmml", "pmml"]
 
 
-class Pmml(LocalModel[tuple[Tensor, ...]]):
+class Pmml(Endpoint):
     """See `pmml`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path, takes=("pmml", "a model file"))
-        self._loaded: PmmlModel | None = None
+        self._path = Path(path)
+        if not str(path).strip():
+            raise ValueError("pmml() takes the path of a model file, and it is empty")
+        self._model: PmmlModel | None = None
 
-    def load(self) -> PmmlModel:
-        self._loaded = PmmlModel(self._path)
-        return self._loaded
+    def __repr__(self) -> str:
+        return f"pmml({str(self._path)!r})"
+
+    async def open(self, context: Context) -> None:
+        self._context = context
+        self._layout: tuple[Tensor, ...] | None = None
+        self._model = await context.in_thread(PmmlModel, self._path)
+
+    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
+        if self._model is None:
+            raise RuntimeError("an endpoint is called between open and close")
+        if self._layout is None:
+            self._layout = self._model.arrange(fields)
+        return await self._context.in_thread(self._model.predict, self._layout, rows)
 
     async def close(self) -> None:
-        await super().close()
-        loaded, self._loaded = self._loaded, None
-        if loaded is not None:
-            await self._context.in_thread(loaded.close)
+        if self._model is not None:
+            model, self._model = self._model, None
+            await self._context.in_thread(model.close)
 
 
 def pmml(path: str | os.PathLike[str]) -> Endpoint:
