@@ -71,6 +71,9 @@ class JavaMachine:
                 return
             if _current is self:
                 _current = None
+        # Else objects that are collected later would tell Java so: over a new connection, with the
+        # token, to a port that may be somebody else's by then.
+        self._gateway._gateway_client.is_connected = False
         with contextlib.suppress(Exception):  # of one that is dead already
             self._gateway.close()
         _end(self._process)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import gc
 import os
 import signal
 import subprocess
@@ -197,6 +198,20 @@ async def test_the_machine_ends_with_the_last_model(context: Context) -> None:
         assert (await endpoint.predict(FIELDS, [(5, 3, 1, 1)])).rows[0][0] == "setosa"
     assert machine() is None
     assert is_gone(first)
+
+
+@pytest.mark.asyncio
+async def test_after_the_end_nothing_speaks_to_the_port_any_more(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from py4j.java_gateway import GatewayConnection
+
+    begun: list[object] = []
+    async with opened(context) as endpoint:
+        await endpoint.predict(FIELDS, flowers()[0][:1])
+        monkeypatch.setattr(GatewayConnection, "start", lambda self: begun.append(self))
+    gc.collect()  # What stood for objects of Java goes now, at the latest.
+    assert not begun
 
 
 @pytest.mark.asyncio
