@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 
-from ...runtime.contracts import Context
-from .endpoint import Answer, Endpoint
+from .endpoint import Endpoint
+from .local_model import LocalModel
 from .pmml_model import PmmlModel
 from .tensors import Tensor
 
 __all__ = ["Pmml", "pmml"]
 
 
-class Pmml(Endpoint):
+class Pmml(LocalModel[tuple[Tensor, ...]]):
     """See `pmml`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
-        if not str(path).strip():
-            raise ValueError("pmml() takes the path of a model file, and it is empty")
-        self._model: PmmlModel | None = None
+        super().__init__(path, takes=("pmml", "a model file"))
+        self._loaded: PmmlModel | None = None
 
-    def __repr__(self) -> str:
-        return f"pmml({str(self._path)!r})"
-
-    async def open(self, context: Context) -> None:
-        self._context = context
-        self._layout: tuple[Tensor, ...] | None = None
-        self._model = await context.in_thread(PmmlModel, self._path)
-
-    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
-        if self._model is None:
-            raise RuntimeError("an endpoint is called between open and close")
-        if self._layout is None:
-            self._layout = self._model.arrange(fields)
-        return await self._context.in_thread(self._model.predict, self._layout, rows)
+    def load(self) -> PmmlModel:
+        self._loaded = PmmlModel(self._path)
+        return self._loaded
 
     async def close(self) -> None:
-        if self._model is not None:
-            model, self._model = self._model, None
-            await self._context.in_thread(model.close)
+        await super().close()
+        loaded, self._loaded = self._loaded, None
+        if loaded is not None:
+            await self._context.in_thread(loaded.close)
 
 
 def pmml(path: str | os.PathLike[str]) -> Endpoint:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import cast
 
-from ...runtime.contracts import Context
-from .endpoint import Answer, Endpoint
+from .endpoint import Endpoint
+from .local_model import LocalModel
 from .sklearn_model import SklearnModel
 
 __all__ = ["Sklearn", "sklearn"]
 
 
-class Sklearn(Endpoint):
+class Sklearn(LocalModel[tuple[int, ...]]):
     """See `sklearn`."""
 
     def __init__(
         self, path: str | os.PathLike[str], *, trusted: Iterable[str], proba: bool
     ) -> None:
-        self._path = Path(path)
-        if not str(path).strip():
-            raise ValueError("sklearn() takes the path of a .skops file, and it is empty")
+        super().__init__(path, takes=("sklearn", "a .skops file"))
         if self._path.suffix in (".pkl", ".pickle", ".joblib"):
             raise ValueError(
                 f"{str(self._path)!r} is a pickle, which can run any code when it is loaded: save "
@@ -38,25 +35,8 @@ class Sklearn(Endpoint):
             raise TypeError(f"proba is True or False, not {proba!r}")
         self._proba = proba
 
-    def __repr__(self) -> str:
-        return f"sklearn({str(self._path)!r})"
-
-    async def open(self, context: Context) -> None:
-        self._context = context
-        self._layout: tuple[int, ...] | None = None
-        self._model: SklearnModel | None = await context.in_thread(
-            SklearnModel, self._path, trusted=self._trusted, proba=self._proba
-        )
-
-    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
-        if self._model is None:
-            raise RuntimeError("an endpoint is called between open and close")
-        if self._layout is None:
-            self._layout = self._model.arrange(fields)
-        return await self._context.in_thread(self._model.predict, self._layout, rows)
-
-    async def close(self) -> None:
-        self._model = None
+    def load(self) -> SklearnModel:
+        return SklearnModel(self._path, trusted=self._trusted, proba=self._proba)
 
 
 def sklearn(

@@ -89,6 +89,14 @@ async def test_the_chaid_tree_knows_most_flowers(context: Context) -> None:
 
 
 @pytest.mark.asyncio
+async def test_it_tells_the_fields_that_it_takes(context: Context) -> None:
+    async with opened(context) as endpoint:
+        fields = await endpoint.fields()
+    assert fields is not None
+    assert set(fields) == set(FIELDS)
+
+
+@pytest.mark.asyncio
 async def test_the_order_of_the_fields_is_the_caller_s(context: Context) -> None:
     rows, _ = flowers()
     async with opened(context) as endpoint:

@@ -107,6 +107,18 @@ async def test_the_iris_model_knows_nearly_all_flowers(context: Context, iris: P
 
 
 @pytest.mark.asyncio
+async def test_it_tells_the_fields_that_it_takes(context: Context, iris: Path) -> None:
+    endpoint = sklearn(iris)
+    await endpoint.open(context)
+    try:
+        assert await endpoint.fields() == {"input": "FP64[4]"}
+    finally:
+        await endpoint.close()
+    with pytest.raises(RuntimeError, match="between open and close"):
+        await endpoint.fields()
+
+
+@pytest.mark.asyncio
 async def test_without_proba_only_the_prediction_is_asked_for(context: Context, iris: Path) -> None:
     rows, _ = flowers()
     answer = await ask(context, FIELDS, rows[:1], iris, proba=False)
