@@ -212,12 +212,14 @@ async def test_the_machine_ends_with_the_last_model(context: Context) -> None:
 async def test_after_the_end_nothing_speaks_to_the_port_any_more(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from py4j.java_gateway import GatewayConnection
-
     begun: list[object] = []
+
+    def start(connection: object) -> None:
+        begun.append(connection)
+
     async with opened(context) as endpoint:
         await endpoint.predict(FIELDS, flowers()[0][:1])
-        monkeypatch.setattr(GatewayConnection, "start", lambda self: begun.append(self))
+        monkeypatch.setattr("py4j.java_gateway.GatewayConnection.start", start)
     gc.collect()  # What stood for objects of Java goes now, at the latest.
     assert not begun
 
