@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from .accounts import left_behind, progress_of
 from .actors import Actor, RegroupActor, SourceActor, Surroundings
@@ -21,10 +20,11 @@ from .clock import Clock
 from .context import Context
 from .counters import Counters
 from .errors import JobCancelled, JobFailed, ThalwegError
-from .handover import Handover
-from .nodes import nearest
 from .plan import Plan
 from .progress import JobState, Progress
+from .pushing import Delivery, Pushes
+from .stopping import PATIENCE, Stopping
+from .threads import Threads
 from .tuning.dials import Dials
 from .wiring import started_anew, wire
 
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 __all__ = ["Job"]
-
-T = TypeVar("T")
-
-_PROTOTYPES = ("source", "function", "operator", "event_time", "sink")
-
-_STOPPING = 10.0
-"""Seconds an actor has to stop when it is cancelled, before it is given up."""
 
 
 class Job:
@@ -83,9 +76,8 @@ class Job:
         self._cancelled: JobCancelled | None = None
         self._cancelling = False
         self._left = 0
-        self._pushes: dict[str, Callable[[Sequence[object]], Awaitable[Delivery]]] = {}
+        self._pushes = Pushes(self.name)
         self._opening: asyncio.Task[None] | None = None
-        self._executor: ThreadPoolExecutor | None = None
         self._clock: Clock | None = None
         self._began = 0.0
         self._lasted: float | None = None
@@ -95,7 +87,8 @@ class Job:
         if self.state != "created":
             raise ThalwegError("a job starts once: call graph.start() for another")
         self._loop = asyncio.get_running_loop()
-        self._handover = Handover(self._loop)
+        self._threads = Threads(self.name, self._loop)
+        self._stopping = Stopping(self._tasks, self._loop, self._give_up)
         self._clock = Clock(self._loop)
         self._began = self._clock.monotonic()
         self._finished: asyncio.Future[None] = self._loop.create_future()
@@ -283,9 +276,7 @@ class Job:
         Returns a delivery: await it to know that all of these records have arrived. Raises
         JobFailed or JobCancelled when the job has stopped.
         """
-        take = self._pushes.get(name)
-        if take is None:
-            take = self._pushes[name] = self._push_of(name)
+        take = self._pushes.of(name, self.actors)
         if self._finished.done():
             await self.wait()
             raise ThalwegError(f"the job of graph {self.name!r} has ended: start another")
@@ -319,18 +310,6 @@ class Job:
             epochs=None if self._keeper is None else self._keeper.progress(now),
         )
 
-    def _push_of(self, name: str) -> Callable[[Sequence[object]], Awaitable[Delivery]]:
-        sources = {a.name: a.source for a in self.actors if isinstance(a, SourceActor)}
-        if name not in sources:
-            raise ThalwegError(
-                f"graph {self.name!r} has no source {name!r}; it has {list(sources)}."
-                + nearest(name, sources)
-            )
-        push = getattr(sources[name], "push", None)
-        if push is None:
-            raise ThalwegError(f"the source {name!r} is read, not pushed to: use sources.push()")
-        return cast("Callable[[Sequence[object]], Awaitable[Delivery]]", push)
-
     def _build(self) -> None:
         graph = self.plan.graph
         assert self._clock is not None
@@ -355,18 +334,10 @@ class Job:
         return Context(
             self.name,
             node,
-            thread=self._in_thread,
+            thread=self._threads.run,
             counters=self.counters,
             fence=None if self._keeper is None else self._keeper.fence,
         )
-
-    async def _in_thread(self, function: Callable[[], T]) -> T:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(
-                max_workers=64, thread_name_prefix=f"thalweg-{self.name}"
-            )
-        with self._handover:
-            return await self._loop.run_in_executor(self._executor, function)
 
     def _starved(self) -> bool:
         """Whether every source that could still read waits for what is under way."""
@@ -435,29 +406,18 @@ class Job:
         self._go.set()
         if self._opening is not None:
             self._opening.cancel()
-        self._stop_by = self._loop.time() + _STOPPING
-        self._cancel_tasks()
+        self._stopping.begin()
 
-    def _cancel_tasks(self) -> None:
-        left = [task for task in self._tasks if not task.done()]
-        if not left:
-            return
-        if self._loop.time() > self._stop_by:
-            names = [self._tasks[task].name for task in left]
-            if self._failure is None:
-                self._failure = JobFailed(
-                    f"graph {self.name!r}: {names} did not stop within {_STOPPING:g} s of being "
-                    "cancelled: something in them swallows CancelledError",
-                    graph=self.name,
-                    node=names[0],
-                )
-            self._finish()
-            return
-        for task in left:
-            # Only one that ignored the first cancellation is cancelled again: others close.
-            if not self._tasks[task].stopping:
-                task.cancel()
-        self._loop.call_later(0.5, self._cancel_tasks)
+    def _give_up(self, names: Sequence[str]) -> None:
+        """These actors go on whatever one does: end without them."""
+        if self._failure is None:
+            self._failure = JobFailed(
+                f"graph {self.name!r}: {names} did not stop within {PATIENCE:g} s of being "
+                "cancelled: something in them swallows CancelledError",
+                graph=self.name,
+                node=names[0],
+            )
+        self._finish()
 
     def _finish(self) -> None:
         if self._finished.done():
@@ -476,8 +436,7 @@ class Job:
             self._failure = self._failure or error
         if self._finished.done():
             return
-        if self._executor is not None:
-            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         if self._failure is not None:
             self.state = "failed"
         elif self._cancelled is not None:
@@ -488,9 +447,3 @@ class Job:
         else:
             self.state = "drained" if self.state == "draining" else "ended"
         self._finished.set_result(None)
-
-
-class Delivery(Protocol):
-    """What a push returns: awaiting it waits until the records have arrived."""
-
-    def __await__(self) -> Generator[Any, Any, None]: ...
