@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import cast
 
-from ..answers import Answer, checked
 from ..attempts import Attempts
 from ..batch import Batch, Records
 from ..contracts import BatchFunction
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
-from ..signals import End, LanesLeft, Signal, Watermark
+from ..signals import End
 from ..tuning.meter import CallMeter
 from .actor import Actor, Surroundings
 from .call_dials import CallDials
 from .crew import Call, Crew
+from .invoking import invocation
+from .window import Window
 
 __all__ = ["CallActor"]
-
-_AHEAD = 4
-"""How many times `max_in_flight` calls may be started and not yet emitted."""
 
 
 class CallActor(Actor):
@@ -31,23 +28,18 @@ class CallActor(Actor):
 
     Calls start in order and are emitted from the left. Up to four times as many as run may be
     started and not yet emitted, so that one slow call does not idle the others and the window
-    stays bounded. Signals keep their place, also where results may overtake each other. A watermark
-    takes no room in the window, and one that follows another there takes its place.
+    stays bounded.
     """
 
     def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
         super().__init__(name, nodes, around)
         node = nodes[0]
-        self._work = node.work
         self._batch_function: BatchFunction[object, object] | None = None
         if isinstance(node.work, BatchFunction):
             self._batch_function = cast("BatchFunction[object, object]", node.work)
         self._kind = node.kind
         self._by_record = node.kind in ("map", "filter", "flat_map")
-        self._ordered = node.options.ordered
-        self._most = _AHEAD * node.options.max_in_flight
-        self._window: deque[Call | Signal] = deque()
-        self._marks = 0
+        self._window = Window(node.options.max_in_flight, ordered=node.options.ordered)
         self._waiter: asyncio.Future[None] | None = None
         self._next: Batch | None = None
         self._cursor = 0
@@ -78,7 +70,7 @@ class CallActor(Actor):
         return None if self._batch_function is None else self._batch_function.told_seconds()
 
     def _resize(self, max_in_flight: int) -> None:
-        self._most = _AHEAD * max_in_flight
+        self._window.resize(max_in_flight)
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
         elif self.inbox is not None:
@@ -91,29 +83,25 @@ class CallActor(Actor):
 
     def _make_crew(self, node: Node) -> Crew:
         around, timeout = self.around, node.options.timeout
-        invoke: Callable[[Records, asyncio.Task[None]], Awaitable[Answer]] = self._call_function
         own_limit: float | None = timeout
         function = self._batch_function
-        if function is not None:
-            invoke = self._call_batch_function
-            if function.repeatable:
-                own_limit = None
-                described = type(function).__repr__ is not object.__repr__
-                self._attempts = Attempts(
-                    function.call,
-                    retry=function.retry,
-                    timeout=timeout,
-                    clock=around.clock,
-                    counts=self.each[0],
-                    chance=around.chance(),
-                    name=repr(function) if described else None,
-                    max_in_flight=node.options.max_in_flight,
-                    divide=function.divide,
-                )
-                self._attempts.observer = self.meter
-                invoke = self._attempts.run
+        if function is not None and function.repeatable:
+            own_limit = None
+            described = type(function).__repr__ is not object.__repr__
+            self._attempts = Attempts(
+                function.call,
+                retry=function.retry,
+                timeout=timeout,
+                clock=around.clock,
+                counts=self.each[0],
+                chance=around.chance(),
+                name=repr(function) if described else None,
+                max_in_flight=node.options.max_in_flight,
+                divide=function.divide,
+            )
+            self._attempts.observer = self.meter
         return Crew(
-            invoke,
+            invocation(node) if self._attempts is None else self._attempts.run,
             size=node.options.max_in_flight,
             timeout=own_limit,
             name=f"thalweg:{around.graph}/{self.name}",
@@ -141,7 +129,7 @@ class CallActor(Actor):
         assert self.inbox is not None
         self.dials.start()
         while True:
-            if self._answered():
+            if self._window.answered():
                 await self._emit_answered()
             if self._start_calls():
                 item = self.inbox.take()
@@ -149,32 +137,19 @@ class CallActor(Actor):
                     self._accept(item)
                     continue
                 if item is not None:
-                    self._queue(item)
+                    self._window.queue(item)
                     if isinstance(item, End):
                         await self._finish_up()
                         return
                     continue
-            if not self._answered():
+            if not self._window.answered():
                 await self._pause()
-
-    def _queue(self, signal: Signal) -> None:
-        """Put a signal behind the calls that came before it."""
-        window = self._window
-        if isinstance(signal, LanesLeft) and not self._ordered:
-            return  # Nobody below can ask for lanes, and results may overtake each other.
-        if isinstance(signal, Watermark):
-            last = window[-1] if window else None
-            if isinstance(last, Watermark) and last.idle is signal.idle:
-                window[-1] = signal
-                return
-            self._marks += 1
-        window.append(signal)
 
     async def _finish_up(self) -> None:
         """Emit what is under way; the end itself stands last in the window."""
-        while self._window:
+        while self._window.items:
             await self._emit_answered()
-            if self._window:
+            if self._window.items:
                 await self._wait_for_call()
 
     def _accept(self, batch: Batch) -> None:
@@ -186,7 +161,7 @@ class CallActor(Actor):
         if not self._by_record:
             # There is room: else nothing would have been taken in.
             call = Call(batch, 0, count)
-            self._window.append(call)
+            self._window.items.append(call)
             self._crew.start(call)
             return
         self._next, self._cursor = batch, 0
@@ -198,19 +173,19 @@ class CallActor(Actor):
         batch, window = self._next, self._window
         if batch is not None:
             count = len(batch.records)
-            while self._cursor < count and len(window) - self._marks < self._most:
+            while self._cursor < count and window.has_room:
                 stop = self._cursor + 1
                 call = Call(batch, self._cursor, stop)
                 self._open_calls[batch] += 1
                 self._cursor = stop
-                window.append(call)
+                window.items.append(call)
                 self._crew.start(call)
             if self._cursor < count:
                 return False
             self._next = None
             if self._close_call(batch):
                 batch.receipt.settle()
-        return len(window) - self._marks < self._most
+        return window.has_room
 
     def _close_call(self, batch: Batch) -> bool:
         """One call less of this batch; return whether that was the last."""
@@ -224,11 +199,10 @@ class CallActor(Actor):
         return True
 
     def _returned(self, call: Call) -> None:
-        window = self._window
-        if self._ordered and not (window and window[0] is call):
+        window, items = self._window, self._window.items
+        if window.ordered and not (items and items[0] is call):
             # A slow call stands before this one: those after it must not run out meanwhile.
-            full = len(window) - self._marks >= self._most
-            if self._waiter is None or self._crew.queued or full:
+            if self._waiter is None or self._crew.queued or not window.has_room:
                 return
         elif self._kind == "function" and not self._emitting and self._emit_at_once():
             return
@@ -245,8 +219,8 @@ class CallActor(Actor):
         room. While a full window empties, the actor is woken when half of it is free, or when no
         call is left to start.
         """
-        window, only, limit = self._window, self.outlets["out"].only, self.around.limit
-        if only is None or not self._ordered:
+        window, only, limit = self._window.items, self.outlets["out"].only, self.around.limit
+        if only is None or not self._window.ordered:
             return False
         while window:
             head = window[0]
@@ -264,7 +238,7 @@ class CallActor(Actor):
             self._account(len(whole))
         if self._waiter is None or not window:
             return bool(window)
-        return self._crew.queued > 0 and 2 * len(window) > self._most
+        return self._crew.queued > 0 and 2 * len(window) > self._window.most
 
     def _account(self, count: int) -> None:
         """A whole answer of `count` records has been emitted."""
@@ -274,28 +248,10 @@ class CallActor(Actor):
         counts.records_out += count
         self._held -= count
 
-    def _answered(self) -> bool:
-        """Whether something can be emitted."""
-        if not self._window:
-            return False
-        head = self._window[0]
-        if not isinstance(head, Call) or head.done:
-            return True
-        if self._ordered:
-            return False
-        return any(isinstance(item, Call) and item.done for item in self._reachable())
-
-    def _reachable(self) -> Iterator[Call | Signal]:
-        """What may be emitted next: the head, or without order all before the first signal."""
-        for item in self._window:
-            yield item
-            if self._ordered or not isinstance(item, Call):
-                return
-
     async def _pause(self) -> None:
         """Wait for a call to return, and for input where there is room for it."""
         assert self.inbox is not None
-        if self._next is not None or len(self._window) - self._marks >= self._most:
+        if self._next is not None or not self._window.has_room:
             await self._wait_for_call()
             return
         self.counts.input.begin(self.monotonic())
@@ -307,7 +263,7 @@ class CallActor(Actor):
 
     async def _wait_for_call(self) -> None:
         # Not a wait for input: this actor is busy, although somewhere else.
-        if self._answered():
+        if self._window.answered():
             return
         self._waiter = self.around.loop.create_future()
         try:
@@ -318,44 +274,16 @@ class CallActor(Actor):
 
     async def _emit_answered(self) -> None:
         """Emit what has been answered, joining neighbouring calls of the same batch."""
-        if not self._window:
-            return
         # While this waits for room, nothing that returns may overtake what it has in hand.
         self._emitting = True
         try:
-            await self._emit_from_the_left()
+            while (item := self._window.take()) is not None:
+                if isinstance(item, list):
+                    await self._emit_calls(item)
+                else:
+                    await self.forward(item)
         finally:
             self._emitting = False
-
-    async def _emit_from_the_left(self) -> None:
-        window = self._window
-        while window:
-            head = window[0]
-            if not isinstance(head, Call):
-                window.popleft()
-                self._marks -= isinstance(head, Watermark)
-                await self.forward(head)
-                continue
-            if not self._ordered:
-                done = [c for c in self._reachable() if isinstance(c, Call) and c.done]
-                if not done:
-                    return
-                for call in done:
-                    window.remove(call)
-                for batch in dict.fromkeys(call.batch for call in done):
-                    await self._emit_calls([call for call in done if call.batch is batch])
-                continue
-            if not head.done:
-                return
-            window.popleft()
-            calls = [head]
-            while window:
-                after = window[0]
-                if not isinstance(after, Call) or not after.done or after.batch is not head.batch:
-                    break
-                window.popleft()
-                calls.append(after)
-            await self._emit_calls(calls)
 
     async def _emit_calls(self, calls: list[Call]) -> None:
         """Emit the answers of some calls of one batch, and give up what they rejected."""
@@ -431,20 +359,3 @@ class CallActor(Actor):
         if len(places) == len(batch.records) and self._kind in ("map", "filter", "function"):
             return origins
         return origins.take(places)
-
-    async def _call_function(self, records: Records, task: asyncio.Task[None]) -> Answer:
-        if not self._by_record:
-            batch_function = cast("Callable[[Records], Awaitable[Iterable[object]]]", self._work)
-            return Answer(list(await batch_function(list(records))), {})
-        function = cast("Callable[[object], Awaitable[object]]", self._work)
-        result = await function(records[0])
-        if self._kind == "map":
-            return Answer([result], {})
-        if self._kind == "filter":
-            return Answer(records[:1] if result else [], {})
-        return Answer(list(cast("Iterable[object]", result)), {})
-
-    async def _call_batch_function(self, records: Records, task: asyncio.Task[None]) -> Answer:
-        assert self._batch_function is not None
-        outputs, rejected = checked(await self._batch_function.call(records), len(records), True)
-        return Answer(outputs, {index: (error, 1) for index, error in rejected.items()})

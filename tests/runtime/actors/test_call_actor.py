@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from thalweg import BatchFunction, DataError, DeadLetter, Graph, JobFailed, Operator, State
-from thalweg.runtime.actors import call_actor
 from thalweg.runtime.progress import Progress
 from thalweg.runtime.signals import Watermark
 from thalweg.testing import PAUSE, CollectingSink, MemoryStore, run_virtual, scripted
@@ -126,7 +125,7 @@ def test_a_slow_call_in_a_hundred_does_not_idle_the_others(
         return ((5_000 - len(slow)) * 0.01 + len(slow) * 0.1) / 16 / seconds
 
     wide = share()
-    monkeypatch.setattr(call_actor, "_AHEAD", 1)
+    monkeypatch.setattr("thalweg.runtime.actors.window._AHEAD", 1)
     narrow = share()
     assert wide > 0.6
     assert wide > 1.25 * narrow

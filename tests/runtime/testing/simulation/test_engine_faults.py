@@ -11,11 +11,11 @@ import pytest
 
 from thalweg import Bookmark, Context, Graph, KeyedState, Operator, Read, Sink, Source
 from thalweg.operators import sinks
-from thalweg.runtime.actors.call_actor import CallActor
 from thalweg.runtime.actors.commits import Commits
 from thalweg.runtime.actors.operator_actor import OperatorActor
 from thalweg.runtime.actors.regroup_actor import RegroupActor
 from thalweg.runtime.actors.source_actor import SourceActor
+from thalweg.runtime.actors.window import Window
 from thalweg.runtime.checkpoints.coordinator import Coordinator
 from thalweg.runtime.checkpoints.parts import Part
 from thalweg.runtime.merge import Merge
@@ -164,19 +164,20 @@ def test_an_engine_that_acks_before_the_epoch_is_stored(monkeypatch: pytest.Monk
 
 
 def test_an_engine_whose_calls_are_overtaken_by_a_barrier(monkeypatch: pytest.MonkeyPatch) -> None:
-    def all_of_them(self: Any) -> Iterator[Any]:
-        return (item for item in self._window if not isinstance(item, Barrier))
+    def all_of_them(self: Window) -> Iterator[Any]:
+        return (item for item in self.items if not isinstance(item, Barrier))
 
-    emit = CallActor._emit_from_the_left  # pyright: ignore
+    take = Window.take
 
-    async def barriers_first(self: Any) -> None:
-        for item in [one for one in self._window if isinstance(one, Barrier)]:
-            self._window.remove(item)
-            await self.forward(item)
-        await emit(self)
+    def barriers_first(self: Window) -> Any:
+        for item in self.items:
+            if isinstance(item, Barrier):
+                self.items.remove(item)
+                return item
+        return take(self)
 
-    monkeypatch.setattr(CallActor, "_reachable", all_of_them)
-    monkeypatch.setattr(CallActor, "_emit_from_the_left", barriers_first)
+    monkeypatch.setattr(Window, "reachable", all_of_them)
+    monkeypatch.setattr(Window, "take", barriers_first)
     assert any("'called'" in what and "is missing" in what for what in found())
 
 
