@@ -82,13 +82,13 @@ class Window:
             items.popleft()
             self._marks -= isinstance(head, Watermark)
             return head
+        calls: list[Call] = []
         if not self.ordered:
             done = [one for one in self.reachable() if isinstance(one, Call) and one.done]
             calls = [one for one in done if one.batch is done[0].batch]
             for call in calls:
                 items.remove(call)
             return calls or None
-        calls = []
         while items:
             one = items[0]
             if not isinstance(one, Call) or not one.done or one.batch is not head.batch:
