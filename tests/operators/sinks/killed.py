@@ -5,7 +5,8 @@
 One process has everything imported and forks each copy of the job, so that a round takes a few
 milliseconds. Each copy plays the runtime's part: it goes on from the last epoch that STORE holds,
 and prepares, saves and commits until it is killed, after LONGEST seconds at the latest. The last
-copy ends after a few epochs.
+copy ends after a few epochs, when ENOUGH records are written: on a slow machine each copy before
+it gets little done.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from typing import Any, TypedDict
 from thalweg import Sink
 from thalweg.operators import sinks
 from thalweg.testing import HeldFence, context
+
+ENOUGH = 200
 
 
 class Saved(TypedDict):
@@ -84,7 +87,7 @@ def save(store: Path, saved: Saved) -> None:
 
 
 async def work(kind: str, target: str, store: Path, epochs: int | None) -> None:
-    """One copy of the job: for ever, or for so many epochs."""
+    """One copy of the job: for ever, or for so many epochs and until `ENOUGH` are written."""
     chance = random.Random()
     saved = load(store)
     saved["token"] += 1
@@ -97,7 +100,7 @@ async def work(kind: str, target: str, store: Path, epochs: int | None) -> None:
     if saved["epoch"]:
         await sink.commit(saved["epoch"], base64.b64decode(saved["prepared"]))
     epoch, count = saved["epoch"], saved["count"]
-    while epochs is None or epochs:
+    while epochs is None or epochs or count < ENOUGH:
         count = await write(sink, count, chance)
         epoch += 1
         prepared = await sink.prepare(epoch)
