@@ -44,6 +44,11 @@ class Machine:
         """Let it go on where it stood."""
         self._signal(signal.SIGCONT)
 
+    def drop(self) -> None:
+        """Break off all its connections; new ones are taken on."""
+        if self.process is not None:
+            subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
+
     def stop(self) -> None:
         """End it: its port is closed from then on. Connections that are open stay."""
         if self.process is not None:
