@@ -62,7 +62,11 @@ def test_the_key_lets_its_user_in_and_known_hosts_names_each_machine() -> None:
 @pytest.mark.usefixtures("sshd")
 def test_a_farm_whose_process_is_killed_leaves_no_server_and_no_folder() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
         folder, *pids = process.stdout.readline().split()
