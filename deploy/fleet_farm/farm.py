@@ -27,6 +27,7 @@ HostKey {host_key}
 AuthorizedKeysFile {authorized}
 PidFile none
 MaxStartups {max_startups}
+SetEnv HOME={home}
 {options}
 UseDNS no
 UsePAM no
@@ -63,8 +64,8 @@ class Farm:
     ones the port is closed; at `silent` ones nothing answers at all. They are named m0001 and so
     on, good ones first, and mixed in `targets`. `max_startups` is the option of sshd of that
     name, `options` more lines for its configuration. Keys, configuration and logs are in `folder`.
-    Who logs in is the user that runs this. When the block is left, or the process is killed, all
-    servers and the folder are gone.
+    Who logs in is the user that runs this, with an empty home folder. When the block is left, or
+    the process is killed, all servers and the folder are gone.
 
     Raises `FarmError` where there is no `sshd`, and `MissingExtra` without `thalweg[ssh]`.
     """
@@ -173,6 +174,9 @@ class Farm:
         os.chmod(self.identity, 0o600)
         authorized = self.folder / "authorized_keys"
         user.write_public_key(authorized)
+        # The user's own would be read by the shell of each session, and may be slow.
+        home = self.folder / "home"
+        home.mkdir()
         machines: list[Machine] = []
         for number in range(self._good):
             name, address = f"m{number + 1:04}", _address(1, number)
@@ -187,6 +191,7 @@ class Farm:
                     port=port,
                     host_key=host_key,
                     authorized=authorized,
+                    home=home,
                     max_startups=self._max_startups,
                     options=self._options,
                 )
