@@ -14,8 +14,12 @@ from .parquet import Parquet as Parquet
 from .parquet import parquet as parquet
 from .postgresql import Postgresql as Postgresql
 from .postgresql import postgresql as postgresql
+from .probe_logs import ProbeLogs as ProbeLogs
+from .probe_logs import probe_logs as probe_logs
 from .sqlite import Sqlite as Sqlite
 from .sqlite import sqlite as sqlite
+from .sweep_trace import SweepTrace as SweepTrace
+from .sweep_trace import sweep_trace as sweep_trace
 
 __all__ = [
     "Collect",
@@ -24,12 +28,16 @@ __all__ = [
     "Ndjson",
     "Parquet",
     "Postgresql",
+    "ProbeLogs",
     "Sqlite",
+    "SweepTrace",
     "WriteFailed",
     "collect",
     "each",
     "ndjson",
     "parquet",
     "postgresql",
+    "probe_logs",
     "sqlite",
+    "sweep_trace",
 ]
