@@ -11,15 +11,37 @@ from .sweep_summary import SweepSummary as SweepSummary
 from .target import Target as Target
 from .trace import read_trace as read_trace
 from .trace import trace_line as trace_line
+from .usage import USAGE_SCRIPT as USAGE_SCRIPT
+from .usage import Facts as Facts
+from .usage import Usage as Usage
+from .usage import parse_usage as parse_usage
+from .usage_database import usage_database as usage_database
+from .usage_samples import UsageSample as UsageSample
+from .usage_samples import UsageSamples as UsageSamples
+from .usage_samples import usage_samples as usage_samples
+from .usage_table import UsageTable as UsageTable
+from .usage_table import usage_query as usage_query
+from .usage_table import usage_table as usage_table
 
 __all__ = [
     "OUTCOMES",
+    "USAGE_SCRIPT",
+    "Facts",
     "ProbeOutcome",
     "ProbeResult",
     "SweepSummaries",
     "SweepSummary",
     "Target",
+    "Usage",
+    "UsageSample",
+    "UsageSamples",
+    "UsageTable",
+    "parse_usage",
     "read_trace",
     "sweep_summaries",
     "trace_line",
+    "usage_database",
+    "usage_query",
+    "usage_samples",
+    "usage_table",
 ]
