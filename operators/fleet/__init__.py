@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from .alerts import TROUBLES as TROUBLES
+from .alerts import Alerts as Alerts
+from .alerts import alerts as alerts
 from .probe_result import OUTCOMES as OUTCOMES
 from .probe_result import ProbeOutcome as ProbeOutcome
 from .probe_result import ProbeResult as ProbeResult
+from .reports import Reports as Reports
+from .reports import reports as reports
 from .sweep_summaries import SweepSummaries as SweepSummaries
 from .sweep_summaries import sweep_summaries as sweep_summaries
 from .sweep_summary import SweepSummary as SweepSummary
@@ -25,10 +30,13 @@ from .usage_table import usage_table as usage_table
 
 __all__ = [
     "OUTCOMES",
+    "TROUBLES",
     "USAGE_SCRIPT",
+    "Alerts",
     "Facts",
     "ProbeOutcome",
     "ProbeResult",
+    "Reports",
     "SweepSummaries",
     "SweepSummary",
     "Target",
@@ -36,8 +44,10 @@ __all__ = [
     "UsageSample",
     "UsageSamples",
     "UsageTable",
+    "alerts",
     "parse_usage",
     "read_trace",
+    "reports",
     "sweep_summaries",
     "trace_line",
     "usage_database",

@@ -7,6 +7,10 @@ from .collect import collect as collect
 from .each import Each as Each
 from .each import KeyedEach as KeyedEach
 from .each import each as each
+from .mail import Attachment as Attachment
+from .mail import Mail as Mail
+from .mail import MailSink as MailSink
+from .mail import mail as mail
 from .ndjson import Ndjson as Ndjson
 from .ndjson import WriteFailed as WriteFailed
 from .ndjson import ndjson as ndjson
@@ -22,9 +26,12 @@ from .sweep_trace import SweepTrace as SweepTrace
 from .sweep_trace import sweep_trace as sweep_trace
 
 __all__ = [
+    "Attachment",
     "Collect",
     "Each",
     "KeyedEach",
+    "Mail",
+    "MailSink",
     "Ndjson",
     "Parquet",
     "Postgresql",
@@ -34,6 +41,7 @@ __all__ = [
     "WriteFailed",
     "collect",
     "each",
+    "mail",
     "ndjson",
     "parquet",
     "postgresql",
