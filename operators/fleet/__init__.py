@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from .access import SshAccess as SshAccess
+from .alerts import TROUBLES as TROUBLES
+from .alerts import Alerts as Alerts
+from .alerts import alerts as alerts
 from .limits import ProbeLimits as ProbeLimits
 from .probe import Probe as Probe
 from .probe import probe as probe
@@ -11,25 +14,64 @@ from .probe_result import OUTCOMES as OUTCOMES
 from .probe_result import ProbeOutcome as ProbeOutcome
 from .probe_result import ProbeResult as ProbeResult
 from .prober import Prober as Prober
+from .reports import Reports as Reports
+from .reports import reports as reports
 from .simulated_prober import Simulated as Simulated
 from .simulated_prober import SimulatedProber as SimulatedProber
+from .sweep_summaries import SweepSummaries as SweepSummaries
+from .sweep_summaries import sweep_summaries as sweep_summaries
+from .sweep_summary import SweepSummary as SweepSummary
 from .target import Target as Target
 from .timetable import Timetable as Timetable
+from .trace import read_trace as read_trace
+from .trace import trace_line as trace_line
+from .usage import USAGE_SCRIPT as USAGE_SCRIPT
+from .usage import Facts as Facts
+from .usage import Usage as Usage
+from .usage import parse_usage as parse_usage
+from .usage_database import usage_database as usage_database
+from .usage_samples import UsageSample as UsageSample
+from .usage_samples import UsageSamples as UsageSamples
+from .usage_samples import usage_samples as usage_samples
+from .usage_table import UsageTable as UsageTable
+from .usage_table import usage_query as usage_query
+from .usage_table import usage_table as usage_table
 from .visit import Visit as Visit
 
 __all__ = [
     "OUTCOMES",
+    "TROUBLES",
+    "USAGE_SCRIPT",
+    "Alerts",
+    "Facts",
     "Probe",
     "ProbeLimits",
     "ProbeOutcome",
     "ProbeResult",
     "Prober",
+    "Reports",
     "Simulated",
     "SimulatedProber",
     "SshAccess",
+    "SweepSummaries",
+    "SweepSummary",
     "Target",
     "Timetable",
+    "Usage",
+    "UsageSample",
+    "UsageSamples",
+    "UsageTable",
     "Visit",
+    "alerts",
+    "parse_usage",
     "probe",
+    "read_trace",
+    "reports",
     "script",
+    "sweep_summaries",
+    "trace_line",
+    "usage_database",
+    "usage_query",
+    "usage_samples",
+    "usage_table",
 ]
