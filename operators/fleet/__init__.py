@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from ._gathering import LoadedTargets as LoadedTargets
+from .inventory import inventory as inventory
+from .node_set import expanded as expanded
+from .node_set import folded as folded
 from .probe import Probe as Probe
 from .probe import probe as probe
 from .probe import script as script
 from .probe_result import OUTCOMES as OUTCOMES
 from .probe_result import ProbeOutcome as ProbeOutcome
 from .probe_result import ProbeResult as ProbeResult
+from .ssh_config import ssh_config as ssh_config
 from .target import Target as Target
+from .targets import Targets as Targets
+from .targets import target_file as target_file
+from .targets import targets as targets
 
-__all__ = ["OUTCOMES", "Probe", "ProbeOutcome", "ProbeResult", "Target", "probe", "script"]
+__all__ = [
+    "OUTCOMES",
+    "LoadedTargets",
+    "Probe",
+    "ProbeOutcome",
+    "ProbeResult",
+    "Target",
+    "Targets",
+    "expanded",
+    "folded",
+    "inventory",
+    "probe",
+    "script",
+    "ssh_config",
+    "target_file",
+    "targets",
+]
