@@ -80,7 +80,8 @@ class Classroom:
             f"idle={uptime * 0.97:.2f}\nboot={visit.sweep - int(uptime)}\ncpus=1\nmemory=524288\n"
             "memory_free=214000\nswap=1048576\nswap_free=780000\nfilesystem=38000000 24400000 /\n"
             "disk=hda 39082680 ST340016A\ninterface=eth0 physical 00:0d:56\n"
-            f"traffic=eth0 {int(uptime * 450)} {int(uptime * 250)}\nsessions=known\n{session}end=1\n"
+            f"traffic=eth0 {int(uptime * 450)} {int(uptime * 250)}\n"
+            f"sessions=known\n{session}end=1\n"
         )
         return Simulated(stdout=text, exit_status=0, seconds=1.0 + 2.0 * draw.random())
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from ._gathering import LoadedTargets as LoadedTargets
 from .access import SshAccess as SshAccess
 from .alerts import TROUBLES as TROUBLES
 from .alerts import Alerts as Alerts
 from .alerts import alerts as alerts
+from .inventory import inventory as inventory
 from .limits import ProbeLimits as ProbeLimits
+from .node_set import expanded as expanded
+from .node_set import folded as folded
 from .probe import Probe as Probe
 from .probe import probe as probe
 from .probe import script as script
@@ -18,10 +22,14 @@ from .reports import Reports as Reports
 from .reports import reports as reports
 from .simulated_prober import Simulated as Simulated
 from .simulated_prober import SimulatedProber as SimulatedProber
+from .ssh_config import ssh_config as ssh_config
 from .sweep_summaries import SweepSummaries as SweepSummaries
 from .sweep_summaries import sweep_summaries as sweep_summaries
 from .sweep_summary import SweepSummary as SweepSummary
 from .target import Target as Target
+from .targets import Targets as Targets
+from .targets import target_file as target_file
+from .targets import targets as targets
 from .timetable import Timetable as Timetable
 from .trace import read_trace as read_trace
 from .trace import trace_line as trace_line
@@ -44,6 +52,7 @@ __all__ = [
     "USAGE_SCRIPT",
     "Alerts",
     "Facts",
+    "LoadedTargets",
     "Probe",
     "ProbeLimits",
     "ProbeOutcome",
@@ -56,6 +65,7 @@ __all__ = [
     "SweepSummaries",
     "SweepSummary",
     "Target",
+    "Targets",
     "Timetable",
     "Usage",
     "UsageSample",
@@ -63,12 +73,18 @@ __all__ = [
     "UsageTable",
     "Visit",
     "alerts",
+    "expanded",
+    "folded",
+    "inventory",
     "parse_usage",
     "probe",
     "read_trace",
     "reports",
     "script",
+    "ssh_config",
     "sweep_summaries",
+    "target_file",
+    "targets",
     "trace_line",
     "usage_database",
     "usage_query",

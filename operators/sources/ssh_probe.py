@@ -26,6 +26,8 @@ from ..fleet.prober import Prober
 from ..fleet.ssh_prober import SshProber
 from ..fleet.sweep import Pairs, Sweep
 from ..fleet.target import Target
+from ..fleet.targets import Targets
+from ..fleet.targets import targets as named
 from ..fleet.timetable import Mode, Timetable
 from ..fleet.visit import Visit
 from ..fleet.wall_clock import wall_clock
@@ -35,7 +37,8 @@ __all__ = ["Sweeps", "ssh_probe"]
 
 _log = logging.getLogger("thalweg.sources")
 
-Targets = Sequence[Target] | Callable[[], Sequence[Target]]
+Whom = Targets | Sequence[Target | str] | Callable[[], Sequence[Target]]
+"""Targets, names of some, or what tells them when it is called."""
 
 
 class Sweeps(Source[ProbeResult]):
@@ -56,17 +59,15 @@ class Sweeps(Source[ProbeResult]):
 
     def __init__(
         self,
-        targets: Targets,
+        targets: Whom,
         probes: Sequence[Probe],
         *,
         timetable: Timetable,
         prober: Prober,
         max_waiting: int = 10_000,
     ) -> None:
-        self._targets = targets
+        self._targets = _checked_targets(targets)
         self._probes = _checked_probes(probes)
-        if not callable(targets):
-            self._targets = _checked_targets(targets)
         if not isinstance(cast(object, max_waiting), int) or max_waiting < 0:
             raise ValueError(f"max_waiting is a number of results, 0 or more, not {max_waiting!r}")
         self._timetable = timetable
@@ -90,6 +91,7 @@ class Sweeps(Source[ProbeResult]):
         self._wall = wall_clock()
         self._began = 0.0
         self._payloads: dict[str, bytes] = {}
+        self._notes: Sequence[str] = ()
         self._task: asyncio.Task[None] | None = None
         self._known = await self._load()
         await self._prober.open(context)
@@ -252,16 +254,18 @@ class Sweeps(Source[ProbeResult]):
 
     async def _load(self) -> Sequence[Target]:
         """The targets as they are now; those of before where they cannot be read any more."""
-        targets = self._targets
-        if not callable(targets):
-            return targets
         try:
-            return _checked_targets(await self._context.in_thread(targets))
+            found, notes = await self._context.in_thread(_looked_up, self._targets)
         except (MisconfiguredError, OSError, ValueError) as error:
             if self._sweep is None:
                 raise
             _log.warning("the list of targets is that of before, since it is broken: %s", error)
             return self._known
+        for note in notes:
+            if note not in self._notes:
+                _log.warning("%s", note)
+        self._notes = notes
+        return found
 
     async def _read_scripts(self) -> None:
         for one in self._probes:
@@ -288,7 +292,7 @@ class Sweeps(Source[ProbeResult]):
 
 
 def ssh_probe(
-    targets: Targets,
+    targets: Whom,
     probes: str | Probe | Sequence[str | Probe],
     *,
     every: Duration,
@@ -303,9 +307,9 @@ def ssh_probe(
 ) -> Sweeps:
     """What machines answer over SSH, sweep after sweep; nothing is installed there.
 
-    >>> from thalweg.operators.fleet import Target
-    >>> machines = [Target("lab01", host="10.0.3.1"), Target("lab02", host="10.0.3.2")]
-    >>> source = ssh_probe(machines, ["uptime", "df -Pk /"], every="15min", minimum_gap="30s")
+    >>> from thalweg.operators.fleet import inventory
+    >>> lab = inventory("hosts.yml").only("@lab")
+    >>> source = ssh_probe(lab, ["uptime", "df -Pk {disk}"], every="15min", minimum_gap="30s")
 
     A sweep is one attempt of every probe on every target: each is a record (see `ProbeResult`),
     whatever came of it. A target that is switched off, refuses, is busy, is not what known_hosts
@@ -316,8 +320,9 @@ def ssh_probe(
 
     Parameters (lengths of time are seconds, or text such as "15min"):
 
-    - `targets`: a list of `Target`, or a function that returns one; it is called at each sweep. A
-      list that cannot be read is an error at the start, later the one of before is used.
+    - `targets`: whom, as `fleet.targets`, `target_file`, `inventory` and `ssh_config` make it, or a
+      list of names and `Target`s, or a function that returns one. It is looked up for each sweep;
+      one that cannot be read is an error at the start, later the one of before is used.
     - `probes`: command lines, or what `fleet.probe` and `fleet.script` make.
     - `every`: a sweep begins so long after the last one began …
     - `minimum_gap`: … but never sooner than this after the last one ended (0).
@@ -374,15 +379,28 @@ def _checked_probes(probes: Sequence[Probe]) -> tuple[Probe, ...]:
     return tuple(probes)
 
 
-def _checked_targets(targets: Sequence[Target]) -> Sequence[Target]:
-    seen: set[str] = set()
-    for target in targets:
-        if not isinstance(cast(object, target), Target):
-            raise TypeError(f"targets are Targets, such as Target('lab01'), not {target!r}")
-        if target.name in seen:
-            raise ValueError(f"the target {target.name!r} is listed twice")
-        seen.add(target.name)
-    return tuple(targets)
+def _checked_targets(given: Whom) -> Targets | Callable[[], Sequence[Target]]:
+    if callable(given):
+        return given
+    if isinstance(given, str):
+        raise TypeError(f"targets is a list of them, not one text: write targets=[{given!r}]")
+    listed = named(*given)
+    try:
+        listed()  # They stand here: what is wrong with them is told here.
+    except MisconfiguredError as error:
+        raise ValueError(str(error)) from None
+    return listed
+
+
+def _looked_up(
+    targets: Targets | Callable[[], Sequence[Target]],
+) -> tuple[Sequence[Target], Sequence[str]]:
+    """The targets, and what is odd about them."""
+    if isinstance(targets, Targets):
+        loaded = targets.load()
+        return loaded.targets, loaded.notes
+    loaded = named(*targets()).load()
+    return loaded.targets, loaded.notes
 
 
 def _interrupted(sweep: Sweep, target: str, probe: str, why: str) -> ProbeResult:

@@ -321,8 +321,10 @@ def test_sweeps_keep_the_contract(check: Any, monkeypatch: pytest.MonkeyPatch) -
         ({"every": 1, "max_waiting": -1}, "max_waiting"),
         ({"every": 1, "probes": []}, "probes is empty"),
         ({"every": 1, "probes": ["df -P", "df -i"]}, "two probes are called 'df'"),
-        ({"every": 1, "targets": [Target("a"), Target("a")]}, "'a' is listed twice"),
-        ({"every": 1, "targets": ["a"]}, "targets are Targets"),
+        ({"every": 1, "targets": [Target("a", port=1), Target("a")]}, "two machines"),
+        ({"every": 1, "targets": "lab[1-3]"}, "write targets="),
+        ({"every": 1, "targets": [7]}, "a name or a Target"),
+        ({"every": 1, "targets": ["@nowhere"]}, "there is no group"),
     ],
 )
 def test_a_wrong_option_is_told_where_it_is_written(options: dict[str, Any], words: str) -> None:
