@@ -42,9 +42,7 @@ LogLevel VERBOSE
 
 _GUARD = """
 read nothing
-pids=$(cat "$1/pids")
-pkill -KILL -P "$(echo $pids | tr ' ' ,)" 2>/dev/null
-kill -KILL $pids 2>/dev/null
+for pid in $(cat "$1/pids"); do kill -s KILL -- "-$pid" 2>/dev/null; done
 rm -rf "$1"
 """
 """Waits for the end of the farm's process, whatever ends it, and then leaves nothing behind."""

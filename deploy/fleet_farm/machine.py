@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -47,7 +48,10 @@ class Machine:
     def drop(self) -> None:
         """Break off all its connections; new ones are taken on."""
         if self.process is not None:
-            subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
+            pid = self.process.pid
+            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
 
     def stop(self) -> None:
         """End it: its port is closed from then on. Connections that are open stay."""
