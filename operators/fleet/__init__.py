@@ -5,6 +5,8 @@ from __future__ import annotations
 from .alerts import TROUBLES as TROUBLES
 from .alerts import Alerts as Alerts
 from .alerts import alerts as alerts
+from .live_table import live_table as live_table
+from .live_table import wants_colour as wants_colour
 from .probe_result import OUTCOMES as OUTCOMES
 from .probe_result import ProbeOutcome as ProbeOutcome
 from .probe_result import ProbeResult as ProbeResult
@@ -21,6 +23,7 @@ from .usage import Facts as Facts
 from .usage import Usage as Usage
 from .usage import parse_usage as parse_usage
 from .usage_database import usage_database as usage_database
+from .usage_page import usage_page as usage_page
 from .usage_samples import UsageSample as UsageSample
 from .usage_samples import UsageSamples as UsageSamples
 from .usage_samples import usage_samples as usage_samples
@@ -45,13 +48,16 @@ __all__ = [
     "UsageSamples",
     "UsageTable",
     "alerts",
+    "live_table",
     "parse_usage",
     "read_trace",
     "reports",
     "sweep_summaries",
     "trace_line",
     "usage_database",
+    "usage_page",
     "usage_query",
     "usage_samples",
     "usage_table",
+    "wants_colour",
 ]
