@@ -20,12 +20,17 @@ _COLOURS: Mapping[Standing | Literal["head"], str] = {
     "head": "\x1b[1m",
 }
 _PLAIN = "\x1b[0m"
-_ORDER = ("failed", "ok", "unavailable")
+_ORDER: tuple[Standing, ...] = ("failed", "ok", "unavailable")
 _NAME = 24
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that takes colours, and nobody has said NO_COLOR."""
+    """Whether a stream is a terminal that takes colours, and nobody has said NO_COLOR.
+
+    >>> import io
+    >>> wants_colour(io.StringIO())
+    False
+    """
     return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM", "") != "dumb"
 
 
@@ -52,7 +57,9 @@ def live_table(
     """
     if not latest:
         return ["no machine has answered yet"]
-    standings = {name: standing_of(result["outcome"]) for name, result in latest.items()}
+    standings: dict[str, Standing] = {
+        name: standing_of(result["outcome"]) for name, result in latest.items()
+    }
     counts = {kind: sum(each == kind for each in standings.values()) for kind in _ORDER}
     sweep = max(result["sweep"] for result in latest.values())
     head = (

@@ -49,7 +49,7 @@ class Interface(TypedDict):
 
 
 class Facts(TypedDict):
-    """What a machine is: it changes seldom.
+    """What a machine is: it changes seldom. See `parse_usage`.
 
     `memory` and `swap` are in bytes; `os_installed` is in Unix seconds, from when its file system
     was made. Interfaces are those of hardware, or all where there are none of hardware.
@@ -92,7 +92,7 @@ class DiskWear(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a machine is and does now.
+    """What a machine is and does now. See `parse_usage`.
 
     `boot_id` is another one after each start of the machine, which was at `booted` (Unix seconds),
     `uptime` seconds ago. `idle` are the seconds that its processors had nothing to do since then,

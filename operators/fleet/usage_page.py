@@ -71,6 +71,8 @@ def usage_page(
 
         Path("out/usage.html").write_text(usage_page("out/usage.db"), encoding="utf-8")
 
+    It is made of the same database that the table is; see `usage_table`.
+
     Parameters: `database` and `prefix`, as `usage_database` has them; `title`, that of the page;
     `probe`, the name of the probe ("usage").
 
