@@ -9,6 +9,8 @@ from .alerts import Alerts as Alerts
 from .alerts import alerts as alerts
 from .inventory import inventory as inventory
 from .limits import ProbeLimits as ProbeLimits
+from .live_table import live_table as live_table
+from .live_table import wants_colour as wants_colour
 from .node_set import expanded as expanded
 from .node_set import folded as folded
 from .probe import Probe as Probe
@@ -38,6 +40,7 @@ from .usage import Facts as Facts
 from .usage import Usage as Usage
 from .usage import parse_usage as parse_usage
 from .usage_database import usage_database as usage_database
+from .usage_page import usage_page as usage_page
 from .usage_samples import UsageSample as UsageSample
 from .usage_samples import UsageSamples as UsageSamples
 from .usage_samples import usage_samples as usage_samples
@@ -76,6 +79,7 @@ __all__ = [
     "expanded",
     "folded",
     "inventory",
+    "live_table",
     "parse_usage",
     "probe",
     "read_trace",
@@ -87,7 +91,9 @@ __all__ = [
     "targets",
     "trace_line",
     "usage_database",
+    "usage_page",
     "usage_query",
     "usage_samples",
     "usage_table",
+    "wants_colour",
 ]

@@ -23,6 +23,11 @@ _UNAVAILABLE = ("unreachable", "refused")
 class SweepSummary(TypedDict):
     """One sweep, for one probe: which targets are `ok`, `failed` and `unavailable`, by name.
 
+    >>> summary = SweepSummary(sweep=1081948390, probe="usage", seconds=381.9,
+    ...                        ok=["m1", "m2"], failed=[], unavailable=["m12", "m13"])
+    >>> percent_ok(summary)
+    50.0
+
     `seconds` is how long it took, from the first attempt of the sweep to the last answer of this
     probe.
     """

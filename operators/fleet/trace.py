@@ -63,13 +63,14 @@ def read_trace(path: str | os.PathLike[str], *, probe: str = "") -> Iterator[Swe
     that of the file without its ending. Raises ValueError for a line that is none of a trace, with
     its number.
     """
-    probe = probe or unquote(os.path.basename(os.fspath(path)).removesuffix(".trace"))
-    with open(path, encoding="utf-8", newline="\n") as file:
+    where: str = os.fspath(path)
+    probe = probe or unquote(os.path.basename(where).removesuffix(".trace"))
+    with open(where, encoding="utf-8", newline="\n") as file:
         for number, line in enumerate(file, 1):
             try:
                 yield _parsed(line, probe)
             except ValueError as error:
-                raise ValueError(f"{os.fspath(path)!r}, line {number}: {error}") from None
+                raise ValueError(f"{where!r}, line {number}: {error}") from None
 
 
 def _parsed(line: str, probe: str) -> SweepSummary:

@@ -28,6 +28,7 @@ USAGE_SCRIPT = Path(__file__).with_name("usage.sh")
 _LARGEST = 2**63 - 1
 _MOST = 1_000
 """Disks, interfaces or sessions of one machine."""
+_SECONDS = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?\Z")
 _WHEN = re.compile(r"([A-Z][a-z]{2}) +(\d{1,2}) +(\d{1,2}):(\d{2})\b")
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -48,7 +49,7 @@ class Interface(TypedDict):
 
 
 class Facts(TypedDict):
-    """What a machine is: it changes seldom.
+    """What a machine is: it changes seldom. See `parse_usage`.
 
     `memory` and `swap` are in bytes; `os_installed` is in Unix seconds, from when its file system
     was made. Interfaces are those of hardware, or all where there are none of hardware.
@@ -91,7 +92,7 @@ class DiskWear(TypedDict):
 
 
 class Usage(TypedDict):
-    """What a machine is and does now.
+    """What a machine is and does now. See `parse_usage`.
 
     `boot_id` is another one after each start of the machine, which was at `booted` (Unix seconds),
     `uptime` seconds ago. `idle` are the seconds that its processors had nothing to do since then,
@@ -142,7 +143,7 @@ class _Lines:
 
     def seconds(self, key: str) -> float:
         value = self._needed(key)
-        if not re.fullmatch(r"\d{1,15}(\.\d{1,9})?", value, re.ASCII):
+        if not _SECONDS.match(value):
             raise DataError(f"{key}={value!r:.40} is no number of seconds")
         return float(value)
 
@@ -164,9 +165,10 @@ class _Lines:
 
 
 def _integer(key: str, value: str) -> int:
-    if not re.fullmatch(r"\d{1,19}", value, re.ASCII) or int(value) > _LARGEST:
-        raise DataError(f"{key}={value!r:.40} is no whole number below 2^63")
-    return int(value)
+    # Text of any length is not tried: that takes the longer, the more there is.
+    if value.isdecimal() and value.isascii() and len(value) < 20 and (number := int(value)) < 2**63:
+        return number
+    raise DataError(f"{key}={value!r:.40} is no whole number below 2^63")
 
 
 def _kilobytes(key: str, value: str) -> int:

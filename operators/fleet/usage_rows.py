@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .probe_result import ProbeResult
 from .sweep_summary import SweepSummary
@@ -38,6 +38,12 @@ class Table:
     name: str
     columns: Mapping[str, type]
     key: tuple[str, ...]
+    texts: tuple[str, ...] = field(init=False)
+    """The columns that hold text."""
+
+    def __post_init__(self) -> None:
+        texts = tuple(name for name, kind in self.columns.items() if kind is str)
+        object.__setattr__(self, "texts", texts)
 
 
 ATTEMPTS = Table(
@@ -206,10 +212,12 @@ def _of(sample: UsageSample) -> Row:
 
 def _picked(table: Table, fields: Mapping[str, object]) -> Row:
     """The fields that are columns, with text that any database takes."""
-    row: Row = {}
-    for name in table.columns:
-        value = fields.get(name)
-        row[name] = _text(value) if isinstance(value, str) else value
+    get = fields.get
+    row = {name: get(name) for name in table.columns}
+    for name in table.texts:
+        value = row[name]
+        if isinstance(value, str):
+            row[name] = _text(value)
     return row
 
 

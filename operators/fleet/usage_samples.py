@@ -29,7 +29,7 @@ class InterfaceUse(TypedDict):
 
 
 class UsageSample(TypedDict):
-    """What one machine does, as one sweep found it.
+    """What one machine does, as one sweep found it. See `usage_samples`.
 
     `at` is in Unix seconds. `cpu_idle` is the percentage of time without work since the machine
     started, `cpu_idle_between` that since the sample before. Loads are percentages of what is

@@ -54,7 +54,12 @@ ORDER BY 1
 
 @dataclass(frozen=True, slots=True)
 class UsageTable:
-    """The figures of an experiment: without users, with users, and both; None for no samples."""
+    """The figures of an experiment: without users, with users, and both; None for no samples.
+
+    >>> table = UsageTable([("samples", 2, 1, 3), ("swap load %", None, 30.0, 30.0)])
+    >>> [" ".join(line.split()) for line in str(table).splitlines()[1:]]
+    ['samples 2 1 3', 'swap load % - 30.00 30.00']
+    """
 
     rows: Sequence[tuple[str, float | None, float | None, float | None]]
 
@@ -90,7 +95,22 @@ def usage_table(
 ) -> UsageTable:
     """The table of a usage experiment: samples, uptime, idleness, loads, disk and traffic.
 
-        print(usage_table("out/usage.db"))
+    >>> import os, sqlite3, tempfile
+    >>> path = os.path.join(tempfile.mkdtemp(), "usage.db")
+    >>> with sqlite3.connect(path) as connection:
+    ...     made = connection.executescript('''
+    ...         CREATE TABLE attempts (probe, outcome);
+    ...         INSERT INTO attempts VALUES ('usage', 'ok'), ('usage', 'unreachable');
+    ...         CREATE TABLE samples (users, cpu_idle, cpu_idle_between, memory_load, swap_load,
+    ...             disk_free, sent_rate, received_rate);
+    ...         INSERT INTO samples (users, cpu_idle) VALUES (0, 97.9);
+    ...     ''')
+    >>> connection.close()
+    >>> for row in usage_table(path).rows[:3]:
+    ...     print(row)
+    ('samples', 1.0, 0.0, 1.0)
+    ('uptime %', 50.0, 0.0, 50.0)
+    ('CPU idle %', 97.9, None, 97.9)
 
     Parameters: `database` and `prefix`, as `usage_database` has them; `probe`, the name of the
     probe whose attempts count ("usage").

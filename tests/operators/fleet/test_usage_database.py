@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -49,7 +49,8 @@ def drop(url: str) -> None:
     import asyncpg
 
     async def run() -> None:
-        connection: Any = await asyncpg.connect(url)
+        connect: Any = cast("Any", asyncpg).connect
+        connection = await connect(url)
         for table in TABLES:
             await connection.execute(f'DROP TABLE IF EXISTS "{PREFIX}{table}"')
         await connection.close()

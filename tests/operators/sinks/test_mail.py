@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -76,7 +76,7 @@ def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data:
 
 
 @contextmanager
-def serving(postman: Postman, kind: str = "starttls", *, login: bool = False) -> Iterator[str]:
+def serving(postman: Postman, kind: str = "starttls", *, login: bool = False) -> Generator[str]:
     """A mail server in a thread; the address of it."""
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(PKI / "server.pem", PKI / "server.key")
@@ -326,7 +326,7 @@ def test_a_server_that_is_down_costs_the_mails_and_not_the_run() -> None:
 
 
 @contextmanager
-def talking(answer: Callable[[socket.socket], object]) -> Iterator[str]:
+def talking(answer: Callable[[socket.socket], object]) -> Generator[str]:
     """A server that says what it likes to one client after the other."""
     import threading
 
