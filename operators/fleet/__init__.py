@@ -20,12 +20,14 @@ from .probe_result import ProbeResult as ProbeResult
 from .result_of import result_of as result_of
 from .ssh_config import ssh_config as ssh_config
 from .target import Target as Target
+from .targets import AnyTargets as AnyTargets
 from .targets import Targets as Targets
 from .targets import target_file as target_file
 from .targets import targets as targets
 
 __all__ = [
     "OUTCOMES",
+    "AnyTargets",
     "LoadedTargets",
     "ParseContext",
     "ParsedResult",
