@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import parsers as parsers
 from ._gathering import LoadedTargets as LoadedTargets
 from .access import SshAccess as SshAccess
 from .alerts import TROUBLES as TROUBLES
@@ -13,6 +14,10 @@ from .live_table import live_table as live_table
 from .live_table import wants_colour as wants_colour
 from .node_set import expanded as expanded
 from .node_set import folded as folded
+from .parse import ParseContext as ParseContext
+from .parse import ParsedResult as ParsedResult
+from .parse import ResultParser as ResultParser
+from .parse import parse as parse
 from .probe import Probe as Probe
 from .probe import probe as probe
 from .probe import script as script
@@ -22,6 +27,7 @@ from .probe_result import ProbeResult as ProbeResult
 from .prober import Prober as Prober
 from .reports import Reports as Reports
 from .reports import reports as reports
+from .result_of import result_of as result_of
 from .simulated_prober import Simulated as Simulated
 from .simulated_prober import SimulatedProber as SimulatedProber
 from .ssh_config import ssh_config as ssh_config
@@ -29,6 +35,7 @@ from .sweep_summaries import SweepSummaries as SweepSummaries
 from .sweep_summaries import sweep_summaries as sweep_summaries
 from .sweep_summary import SweepSummary as SweepSummary
 from .target import Target as Target
+from .targets import AnyTargets as AnyTargets
 from .targets import Targets as Targets
 from .targets import target_file as target_file
 from .targets import targets as targets
@@ -54,14 +61,18 @@ __all__ = [
     "TROUBLES",
     "USAGE_SCRIPT",
     "Alerts",
+    "AnyTargets",
     "Facts",
     "LoadedTargets",
+    "ParseContext",
+    "ParsedResult",
     "Probe",
     "ProbeLimits",
     "ProbeOutcome",
     "ProbeResult",
     "Prober",
     "Reports",
+    "ResultParser",
     "Simulated",
     "SimulatedProber",
     "SshAccess",
@@ -80,10 +91,13 @@ __all__ = [
     "folded",
     "inventory",
     "live_table",
+    "parse",
     "parse_usage",
+    "parsers",
     "probe",
     "read_trace",
     "reports",
+    "result_of",
     "script",
     "ssh_config",
     "sweep_summaries",

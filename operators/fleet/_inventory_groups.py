@@ -169,8 +169,8 @@ def _target(
     if not (port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= 65_535):
         raise MisconfiguredError(f"{where}: ansible_port of {host} is no port: {port[:40]!r}")
     key = read(_KEY)
-    variables = {}
-    templates = []
+    variables: dict[str, str] = {}
+    templates: list[str] = []
     for name, value in merged.items():
         # Others of Ansible's own may be passwords; none of them is for a probe.
         if name.startswith("ansible_") or not name.isidentifier() or not name.isascii():

@@ -65,7 +65,7 @@ class _Reader:
                 anchors[anchor] = size - before
 
         for event in yaml.parse(text, Loader=self._loader):
-            where = f"{self._path}:{event.start_mark.line + 1}"
+            where = self._where(event)
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:

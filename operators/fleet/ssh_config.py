@@ -103,8 +103,8 @@ def _included(pattern: str) -> Iterator[Path]:
 
 def _target(alias: str, found: Any, where: str) -> Target:
     def words(option: str) -> tuple[str, ...]:
-        value = found.get(option)
-        return tuple(value) if isinstance(value, list | tuple) else (value,) if value else ()
+        value: Any = found.get(option) or ()
+        return (value,) if isinstance(value, str) else tuple(value)
 
     if found.get("ProxyCommand"):
         raise MisconfiguredError(

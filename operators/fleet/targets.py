@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -16,7 +16,7 @@ from ._patterns import chosen, is_ipv6, nearest, split_words, terms_of
 from .node_set import MOST_NAMES, expanded
 from .target import Target
 
-__all__ = ["Targets", "target_file", "targets"]
+__all__ = ["AnyTargets", "Targets", "target_file", "targets"]
 
 _MOST_WRITTEN_OUT = 5 * MOST_NAMES
 Groups = Mapping[str, str | Sequence[str]]
@@ -33,6 +33,26 @@ class Targets(ABC):
     as they are now; `load` tells also what is odd about them. Both read files and may wait for a
     disk, and raise MisconfiguredError for a list that cannot be read, with file and line.
     """
+
+    @staticmethod
+    def of(given: AnyTargets) -> Targets:
+        """What an argument that takes targets in any form describes.
+
+        >>> len(Targets.of(["lab[01-20]", Target("db")])())
+        21
+
+        It may be one already, a name or a `Target`, a list of these, or a function that returns
+        one. Raises ValueError or TypeError for what names no target, as `targets` does.
+        """
+        if isinstance(given, Targets):
+            return given
+        if isinstance(given, Target | str):
+            return targets(given)
+        if isinstance(given, Iterable):
+            return targets(*cast("Iterable[Target | str]", given))
+        if callable(given):
+            return _Function(given)
+        raise TypeError(f"targets are names or Targets, or a list of them, not {given!r}")
 
     @abstractmethod
     def load(self) -> LoadedTargets:
@@ -100,6 +120,18 @@ class _Named(Targets):
         return gathering.loaded()
 
 
+class _Function(Targets):
+    def __init__(self, function: Callable[[], Iterable[Target | str]]) -> None:
+        self._function = function
+
+    def load(self) -> LoadedTargets:
+        try:
+            return targets(*self._function()).load()
+        except (ValueError, TypeError) as error:
+            name = getattr(self._function, "__qualname__", "the function")
+            raise MisconfiguredError(f"the targets that {name} returns: {error}") from None
+
+
 class _File(Targets):
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -137,6 +169,10 @@ def _size(word: str, where: str) -> int:
         )
     except ValueError as error:
         raise MisconfiguredError(f"{where}: {error}") from None
+
+
+AnyTargets = Targets | Target | str | Iterable[Target | str] | Callable[[], Iterable[Target | str]]
+"""What an argument that takes targets may be; see `Targets.of`."""
 
 
 def targets(*names: Target | str, groups: Groups | None = None) -> Targets:

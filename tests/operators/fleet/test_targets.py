@@ -145,3 +145,22 @@ def test_only_chooses_by_name_and_group() -> None:
         given.only("@wep")()
     with pytest.raises(ValueError, match="names nobody"):
         given.only()
+
+
+def test_an_argument_takes_targets_in_any_form() -> None:
+    known = targets("a")
+    assert Targets.of(known) is known
+    assert names(Targets.of("lab[1-2]")) == ["lab1", "lab2"]
+    assert names(Targets.of(Target("db"))) == ["db"]
+    assert names(Targets.of(["lab[1-2]", Target("db")])) == ["lab1", "lab2", "db"]
+    listed = ["x"]
+    function = Targets.of(lambda: listed)
+    listed.append("y[1-2]")
+    assert names(function) == ["x", "y1", "y2"]
+    listed.append("z[")
+    with pytest.raises(MisconfiguredError, match=r"lambda> returns: 'z\[' has a bracket too many"):
+        function()
+    with pytest.raises(TypeError, match="names or Targets, or a list of them, not 7"):
+        Targets.of(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="names nobody"):
+        Targets.of([])
