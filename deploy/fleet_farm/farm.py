@@ -163,25 +163,16 @@ class Farm:
         self.targets = _mixed(well, bad)
 
     def _make_machines(self, port: int) -> list[Machine]:
-        try:
-            import asyncssh
-        except ImportError:
-            raise MissingExtra("a farm", "ssh") from None
-        user = asyncssh.generate_private_key("ssh-ed25519")
-        user.write_private_key(self.identity)
-        os.chmod(self.identity, 0o600)
         authorized = self.folder / "authorized_keys"
-        user.write_public_key(authorized)
+        authorized.write_text(f"{_new_key(Path(self.identity))}\n")
         # The user's own would be read by the shell of each session, and may be slow.
         home = self.folder / "home"
         home.mkdir()
         machines: list[Machine] = []
         for number in range(self._good):
             name, address = f"m{number + 1:04}", _address(1, number)
-            key = asyncssh.generate_private_key("ssh-ed25519")
             host_key = self.folder / f"{name}.key"
-            key.write_private_key(host_key)
-            os.chmod(host_key, 0o600)
+            public_key = _new_key(host_key)
             config = self.folder / f"{name}.conf"
             config.write_text(
                 _CONFIG.format(
@@ -194,8 +185,8 @@ class Farm:
                     options=self._options,
                 )
             )
-            public = f"[{address}]:{port} {key.export_public_key().decode().strip()}"
-            machines.append(Machine(name, address, port, config, public))
+            known = f"[{address}]:{port} {public_key}"
+            machines.append(Machine(name, address, port, config, known))
         Path(self.known_hosts).write_text("".join(f"{one.public_key}\n" for one in machines))
         return machines
 
@@ -211,6 +202,22 @@ class Farm:
             machine.stop()
         if self._claim is not None:
             self._claim.close()
+
+
+def _new_key(path: Path) -> str:
+    """Make a private key at this path, and return its public key."""
+    try:
+        from cryptography.hazmat.primitives import serialization as forms
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    except ImportError:
+        raise MissingExtra("a farm", "ssh") from None
+    key = Ed25519PrivateKey.generate()
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.OpenSSH, forms.NoEncryption())
+    )
+    public = key.public_key().public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
+    return public.decode()
 
 
 def _address(block: int, number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 __all__ = ["Allowance", "OutOfTime"]
@@ -31,18 +31,19 @@ class Allowance:
         self.left = deadline
 
     @asynccontextmanager
-    async def spend(self, what: str, limit: float) -> AsyncIterator[None]:
+    async def spend(self, what: str, limit: float) -> AsyncGenerator[None]:
         """For this part: no longer than its own `limit`, nor than what is left of the deadline.
 
         Raises `OutOfTime`, which names the part, or the whole.
         """
+        if self.left <= 0:
+            raise OutOfTime("all of it together", self._deadline)
         clock = asyncio.get_running_loop().time
         began = clock()
         own = limit <= self.left
-        if self.left <= 0:
-            raise OutOfTime("all of it together", self._deadline)
+        timeout = asyncio.timeout(min(limit, self.left))
         try:
-            async with asyncio.timeout(min(limit, self.left)) as timeout:
+            async with timeout:
                 yield
         except TimeoutError:
             # One that came from inside is not ours to explain.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, Protocol, cast
 
 import asyncssh
 
@@ -19,6 +19,14 @@ __all__ = ["Connection", "ConnectionGone"]
 
 class ConnectionGone(Exception):
     """The connection broke before the command had begun: it may be run on another one."""
+
+
+class _Channel(Protocol):
+    """What is used of the channel of a session."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def close(self) -> object: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +51,7 @@ class Connection:
         machine opens no session.
         """
         session, late = CommandSession(run), None
-        channel: asyncssh.SSHClientChannel[bytes] | None = None
+        channel: _Channel | None = None
         try:
             async with allowance.spend("the probe", seconds):
                 channel = await self._start(session, run.command)
@@ -64,15 +72,12 @@ class Connection:
         self.used = True
         return session.printed(), late
 
-    async def _start(
-        self, session: CommandSession, command: str
-    ) -> asyncssh.SSHClientChannel[bytes]:
+    async def _start(self, session: CommandSession, command: str) -> _Channel:
+        # What asyncssh declares here is of no type that can be named.
+        ssh: Any = self.ssh
         try:
-            channel, _ = await self.ssh.create_session(
-                lambda: cast("asyncssh.SSHClientSession[bytes]", session),
-                command,
-                encoding=None,
-                request_pty=False,
+            channel, _ = await ssh.create_session(
+                lambda: session, command, encoding=None, request_pty=False
             )
         except asyncssh.ChannelOpenError as error:
             if not self.open:
@@ -82,7 +87,7 @@ class Connection:
         except (asyncssh.DisconnectError, OSError):
             self.abort()
             raise ConnectionGone from None
-        return cast("asyncssh.SSHClientChannel[bytes]", channel)
+        return cast("_Channel", channel)
 
     def abort(self) -> None:
         """Break it off."""

@@ -13,6 +13,9 @@ from .not_reached import NotReached
 __all__ = ["of_connect", "of_handshake", "of_jump", "of_tunnel"]
 
 _BUSY = "it takes no more sessions for now: it broke off before it said who it is"
+# Why a channel is not opened (RFC 4254, 5.1), and why a connection is ended (RFC 4253, 11.1).
+_PROHIBITED, _CONNECT_FAILED = 1, 2
+_TOO_MANY_CONNECTIONS, _NO_MORE_METHODS = 12, 14
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
@@ -33,11 +36,11 @@ def of_connect(error: OSError, seconds: float) -> NotReached:
 
 def of_tunnel(error: asyncssh.ChannelOpenError, jump: str) -> NotReached:
     """The machine before it could not, or would not, connect to it."""
-    if error.code == asyncssh.OPEN_CONNECT_FAILED:
+    if error.code == _CONNECT_FAILED:
         if "refused" in error.reason.lower():
             return NotReached("refused", f"its port is closed, as seen from {jump}")
         return NotReached("unreachable", f"it cannot be reached from {jump}")
-    if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+    if error.code == _PROHIBITED:
         return NotReached("authentication", f"{jump} does not let anybody through")
     return NotReached("busy", f"{jump} opens no more connections for now")
 
@@ -62,9 +65,9 @@ def of_handshake(error: Exception, greeted: bool) -> NotReached:
     if isinstance(error, asyncssh.KeyExchangeFailed):
         return NotReached("unsupported", "it has no method of encryption, or kind of key, of ours")
     if isinstance(error, asyncssh.DisconnectError):
-        if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE:
+        if error.code == _NO_MORE_METHODS:
             return NotReached("authentication", "it knows no way of logging in that we have")
-        if error.code == asyncssh.DISC_TOO_MANY_CONNECTIONS:
+        if error.code == _TOO_MANY_CONNECTIONS:
             return NotReached("busy", "it says that it has too many connections")
         if "Too many authentication failures" in error.reason:
             return NotReached("authentication", "it gave up after too many keys were offered")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any
 
 import orjson
 
@@ -12,6 +12,10 @@ __all__ = ["Pairs", "Sweep"]
 
 Pairs = dict[str, list[str]]
 """The probes of each target, by their names."""
+
+
+_KINDS = (int, int, float, float, int, dict, dict)
+"""Of what kind the fields of a sweep are."""
 
 
 @dataclass(slots=True)
@@ -79,13 +83,9 @@ class Sweep:
     @classmethod
     def read(cls, text: str) -> Sweep:
         """What `written` wrote. Raises ValueError for anything else."""
-        match orjson.loads(text):
-            case [
-                int(id_), int(number), float(first), float(began), int(of), dict(left),
-                dict(answered),
-            ]:  # fmt: skip
-                return cls(
-                    id_, number, first, began, of, cast("Pairs", left), cast("Pairs", answered)
-                )
-            case _:
-                raise ValueError("this is no sweep that was written down")
+        fields: Any = orjson.loads(text)
+        values: Sequence[Any] = fields if isinstance(fields, list) else ()
+        fits = len(values) == len(_KINDS)
+        if not (fits and all(isinstance(*pair) for pair in zip(values, _KINDS, strict=True))):
+            raise ValueError("this is no sweep that was written down")
+        return cls(*values)

@@ -26,6 +26,9 @@ from thalweg.testing import context
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("sshd")]
 
+_SSH: Any = asyncssh
+"""What it declares of keys is of no type that can be named."""
+
 SHORT = ProbeLimits(connect_timeout=0.5, handshake_timeout=5.0)
 
 
@@ -36,15 +39,13 @@ def farm(sshd: None) -> Iterator[Farm]:
 
 
 def access(farm: Farm, **options: Any) -> SshAccess:
-    return SshAccess(
-        **{
-            "user": farm.user,
-            "identities": [farm.identity],
-            "agent": False,
-            "known_hosts": farm.known_hosts,
-            **options,
-        }
-    )
+    given: dict[str, Any] = {
+        "user": farm.user,
+        "identities": [farm.identity],
+        "agent": False,
+        "known_hosts": farm.known_hosts,
+    }
+    return SshAccess(**{**given, **options})
 
 
 def good(farm: Farm, number: int = 0) -> Target:
@@ -273,7 +274,7 @@ def test_a_key_that_has_changed_is_refused_and_the_others_go_on(
 
 
 def test_who_is_not_let_in_is_told_so_without_a_word_of_the_key(farm: Farm, tmp_path: Path) -> None:
-    stranger = asyncssh.generate_private_key("ssh-ed25519")
+    stranger: Any = _SSH.generate_private_key("ssh-ed25519")
     stranger.write_private_key(tmp_path / "key")
     [result] = asked(access(farm, identities=[str(tmp_path / "key")]), [good(farm)], "true")
     assert result["outcome"] == "authentication"
@@ -293,7 +294,7 @@ def test_a_key_that_is_encrypted_needs_its_passphrase(
     farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     locked = tmp_path / "locked"
-    key = asyncssh.read_private_key(farm.identity)
+    key = _SSH.read_private_key(farm.identity)
     key.write_private_key(locked, passphrase="open sesame", rounds=1, ignore_few_rounds=True)
     with pytest.raises(MisconfiguredError, match="is encrypted"):
         asked(access(farm, identities=[str(locked)]), [good(farm)], "true")

@@ -37,7 +37,8 @@ def sweeps(
     **options: Any,
 ) -> Sweeps:
     asked = [probe(one) for one in probes or ("uptime",)]
-    timetable = Timetable.of(**{"every": "15min", **options})
+    given: dict[str, Any] = {"every": "15min", **options}
+    timetable = Timetable.of(**given)
     prober = SimulatedProber(answer)
     return Sweeps(targets, asked, timetable=timetable, prober=prober, max_waiting=max_waiting)
 
@@ -285,7 +286,10 @@ def test_single_shot_goes_on_where_it_was() -> None:
 
 @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: str(check.__name__))
 def test_sweeps_keep_the_contract(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VirtualTimeLoop, "wall", lambda loop: 1000.0, raising=False)
+    def wall(loop: VirtualTimeLoop) -> float:
+        return 1000.0
+
+    monkeypatch.setattr(VirtualTimeLoop, "wall", wall, raising=False)
     expected = [
         ProbeResult(
             sweep=1000,
@@ -326,6 +330,6 @@ def test_sweeps_keep_the_contract(check: Any, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_a_wrong_option_is_told_where_it_is_written(options: dict[str, Any], words: str) -> None:
-    given = {"targets": [Target("a")], "probes": "uptime", **options}
+    given: dict[str, Any] = {"targets": [Target("a")], "probes": "uptime", **options}
     with pytest.raises((ValueError, TypeError), match=words):
         sources.ssh_probe(**given)
