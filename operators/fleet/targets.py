@@ -48,11 +48,11 @@ class Targets(ABC):
             return given
         if isinstance(given, Target | str):
             return targets(given)
-        if isinstance(given, Iterable):
-            return targets(*cast("Iterable[Target | str]", given))
         if callable(given):
             return _Function(given)
-        raise TypeError(f"targets are names or Targets, or a list of them, not {given!r}")
+        if not isinstance(cast(object, given), Iterable):
+            raise TypeError(f"targets are names or Targets, or a list of them, not {given!r}")
+        return targets(*given)
 
     @abstractmethod
     def load(self) -> LoadedTargets:
