@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -14,7 +14,7 @@ Pairs = dict[str, list[str]]
 """The probes of each target, by their names."""
 
 
-_KINDS = (int, int, float, float, int, dict, dict)
+_KINDS = [int, int, float, float, int, dict, dict]
 """Of what kind the fields of a sweep are."""
 
 
@@ -83,9 +83,7 @@ class Sweep:
     @classmethod
     def read(cls, text: str) -> Sweep:
         """What `written` wrote. Raises ValueError for anything else."""
-        fields: Any = orjson.loads(text)
-        values: Sequence[Any] = fields if isinstance(fields, list) else ()
-        fits = len(values) == len(_KINDS)
-        if not (fits and all(isinstance(*pair) for pair in zip(values, _KINDS, strict=True))):
+        fields = cast("Sequence[object]", orjson.loads(text))
+        if not isinstance(cast(object, fields), list) or [type(one) for one in fields] != _KINDS:
             raise ValueError("this is no sweep that was written down")
-        return cls(*values)
+        return cls(*cast("Sequence[Any]", fields))
