@@ -109,14 +109,14 @@ def measure_sweep(report: Report, rounds: int, wanted: Sequence[str]) -> None:
             )  # fmt: skip
 
 
-def measure_kept(report: Report, sweeps: int) -> None:
-    """Sweeps of 120 machines over connections that are kept."""
+def measure_kept(report: Report, sweeps: int, machines: int) -> None:
+    """Sweeps of good machines over connections that are kept."""
     progress("sweeps over kept connections")
-    with Farm(120) as farm:
+    with Farm(machines) as farm:
         told = thalweg(asked_of(farm, sweeps=sweeps, keep=True))
     first, *others = told["seconds"]
     report.table(
-        "120 good machines over kept connections",
+        f"{machines} good machines over kept connections",
         ["sweep", "seconds"],
         [["first, which connects", f"{first:.2f}"], ["the next ones", spread(others)]],
     )
@@ -158,6 +158,9 @@ def main() -> int:
         "--peers", nargs="*", choices=[*PEERS, "none"], default=list(PEERS), help="who else"
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[500, 1_000], help="large fleets")
+    parser.add_argument(
+        "--machines", type=int, help="fewer of them, with kept connections and when it is killed"
+    )
     parser.add_argument("--month", type=int, default=SWEEPS, help="sweeps of the month")
     options = parser.parse_args()
     report = Report("Sweeps over a fleet of SSH servers on this machine")
@@ -165,11 +168,11 @@ def main() -> int:
     if "sweep" in options.parts:
         measure_sweep(report, options.rounds, peers)
     if "kept" in options.parts:
-        measure_kept(report, 7)
+        measure_kept(report, 7, options.machines or 120)
     if "large" in options.parts:
         measure_large(report, options.sizes)
     if "killed" in options.parts:
-        measure_killed(report)
+        measure_killed(report, options.machines or 60)
     if "month" in options.parts:
         measure_month(report, options.month)
     return report.finish(options)
