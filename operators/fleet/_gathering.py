@@ -17,7 +17,10 @@ _NAME = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]{0,252}\Z")
 
 @dataclass(frozen=True, slots=True)
 class LoadedTargets:
-    """The targets as they stand now; `notes` say in a line each what is odd but harmless."""
+    """The targets as they stand now; `notes` say in a line each what is odd but harmless.
+
+    See `Targets`, whose `load` makes it.
+    """
 
     targets: tuple[Target, ...]
     notes: tuple[str, ...] = ()

@@ -18,7 +18,10 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class ParsedResult(ProbeResult, Generic[T]):
-    """A `ProbeResult` with what was made of its output, as `value`; None where nothing was."""
+    """A `ProbeResult` with what was made of its output, as `value`; None where nothing was.
+
+    See `parse`.
+    """
 
     value: T | None
 
@@ -28,7 +31,7 @@ class ParseContext:
     """What a `parse_result` is told beside the output.
 
     `elapsed` is in seconds by the clock of the target, None where that is not known; `storage` is a
-    folder for what the parser wants to keep, which is there.
+    folder for what the parser wants to keep, which is there. See `parse`.
     """
 
     target: str
@@ -41,7 +44,7 @@ class ParseContext:
 
 
 class ResultParser(Protocol[T_co]):
-    """A parser as a class, in the form of DDC's post-collecting code."""
+    """A parser as a class, in the form of DDC's post-collecting code. See `parse`."""
 
     def parse_result(self, stdout: str, stderr: str, context: ParseContext, /) -> T_co:
         """Make a value of what a probe printed; raise whatever tells that it cannot be done."""

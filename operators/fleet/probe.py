@@ -22,7 +22,7 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What `probe` and `script` make; see there.
+    """What `probe` and `script` make. See `probe` for all of it.
 
     `timeout` is in seconds on the target, `max_output` in bytes of each of its two outputs.
     `script` is the path of the local file that is sent, None for a plain command line.

@@ -18,7 +18,10 @@ _UNITS = {"1K": 1024, "1M": 1024**2, "1G": 1024**3}
 
 
 class Filesystem(TypedDict):
-    """One line of `df`; sizes are in bytes, `free` is what a user may still fill."""
+    """One line of `df`; sizes are in bytes, `free` is what a user may still fill.
+
+    See `df`.
+    """
 
     filesystem: str
     mount: str

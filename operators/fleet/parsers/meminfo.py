@@ -15,7 +15,10 @@ _LINE = re.compile(r"([^\s:]+):\s+(\d+)(\s+kB)?\s*\Z")
 
 
 class Memory(TypedDict):
-    """Memory and swap, in bytes; the loads are percentages of what there is, 0 where is none."""
+    """Memory and swap, in bytes; the loads are percentages of what there is, 0 where is none.
+
+    See `meminfo`.
+    """
 
     total: int
     available: int

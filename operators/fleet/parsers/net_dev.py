@@ -12,7 +12,7 @@ __all__ = ["Interface", "net_dev"]
 
 
 class Interface(TypedDict):
-    """What went through a network interface since the machine started."""
+    """What went through a network interface since the machine started. See `net_dev`."""
 
     interface: str
     received_bytes: int

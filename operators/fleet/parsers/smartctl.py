@@ -19,6 +19,7 @@ class Disk(TypedDict):
     """What a disk tells of itself; None for what it does not tell.
 
     `start_stops` counts the starts of its motor, `temperature` is in degrees Celsius.
+    See `smartctl`.
     """
 
     device: str

@@ -16,7 +16,7 @@ class CpuTimes(TypedDict):
     """What the processors did since the machine started, all together, in ticks (mostly 10 ms).
 
     `idle_percent` is that of all the time since then; two of these give it for the time between.
-    `booted` is in Unix seconds.
+    `booted` is in Unix seconds. See `stat`.
     """
 
     cpus: int

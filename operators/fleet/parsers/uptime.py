@@ -21,7 +21,7 @@ class Uptime(TypedDict):
     """Since how many seconds a machine runs, how many are logged in, and its load averages.
 
     `uptime` tells minutes, `/proc/uptime` hundredths of a second, but neither users nor load: those
-    are None and empty then, as they are where a small system leaves them out.
+    are None and empty then, as they are where a small system leaves them out. See `uptime`.
     """
 
     seconds: float
