@@ -10,12 +10,16 @@ __all__ = ["Allowance", "OutOfTime"]
 
 
 class OutOfTime(Exception):
-    """A part of a probe has had its time; `what` names it, `limit` is in seconds."""
+    """A part of a probe has had its time; `what` names it, `limit` is in seconds.
 
-    def __init__(self, what: str, limit: float) -> None:
+    `whole` says that it was the deadline of all parts together.
+    """
+
+    def __init__(self, what: str, limit: float, *, whole: bool = False) -> None:
         super().__init__(what, limit)
         self.what = what
         self.limit = limit
+        self.whole = whole
 
     def __str__(self) -> str:
         return f"{self.what} took longer than {self.limit:g} s"
@@ -37,7 +41,7 @@ class Allowance:
         Raises `OutOfTime`, which names the part, or the whole.
         """
         if self.left <= 0:
-            raise OutOfTime("all of it together", self._deadline)
+            raise OutOfTime("all of it together", self._deadline, whole=True)
         clock = asyncio.get_running_loop().time
         began = clock()
         own = limit <= self.left
@@ -51,6 +55,7 @@ class Allowance:
                 raise
             if own:
                 raise OutOfTime(what, limit) from None
-            raise OutOfTime(f"{what}, the last part of all", self._deadline) from None
+            whole = f"all of it together, {what} at last,"
+            raise OutOfTime(whole, self._deadline, whole=True) from None
         finally:
             self.left -= clock() - began

@@ -120,7 +120,7 @@ class Connector:
             async with allowance.spend("connecting", 2 * seconds + 1.0):
                 return await reacher.connect(found, seconds)
         except OutOfTime as error:
-            raise NotReached("unreachable", str(error)) from None
+            raise NotReached("timeout" if error.whole else "unreachable", str(error)) from None
         except OSError as error:
             raise of_connect(error, seconds) from None
         except UnicodeError:
@@ -156,7 +156,7 @@ class Connector:
         except MisconfiguredError as error:
             raise NotReached("host_key_unknown", str(error)) from None
         except OutOfTime as error:
-            if way is not None and not client.met:
+            if way is not None and not client.met and not error.whole:
                 raise NotReached("unreachable", f"nothing answers {target.jump[-1]}") from None
             raise of_handshake(error, client.greeted) from None
         except Exception as error:

@@ -18,7 +18,7 @@ from thalweg.deploy.fleet_farm import Farm
 from thalweg.operators.fleet import ProbeResult, Target
 from thalweg.operators.fleet.access import SshAccess
 from thalweg.operators.fleet.limits import ProbeLimits
-from thalweg.operators.fleet.probe import Probe, probe
+from thalweg.operators.fleet.probe import Probe, probe, script
 from thalweg.operators.fleet.ssh_prober import SshProber
 from thalweg.operators.fleet.visit import Visit
 from thalweg.runtime.contracts import MisconfiguredError
@@ -429,3 +429,51 @@ def test_neither_limit_makes_a_good_machine_look_down() -> None:
     with Farm(6) as farm:
         found = asyncio.run(main(farm))
     assert [one["outcome"] for one in found] == ["ok"] * 6
+
+
+def test_a_script_is_sent_run_and_removed(farm: Farm, tmp_path: Path) -> None:
+    path = tmp_path / "disk.sh"
+    path.write_text('#!/bin/sh\necho "$0 says $1"\n')
+    asking = script(path, args=["{target}"])
+
+    async def main() -> list[ProbeResult]:
+        prober = SshProber(access(farm), SHORT)
+        await prober.open(context())
+        found: list[ProbeResult] = []
+        visit = Visit(1, 1, good(farm), (asking,), {asking.name: asking.payload()})
+        await prober.visit(visit, found.append)
+        await prober.close()
+        return found
+
+    [result] = asyncio.run(main())
+    assert result["outcome"] == "ok"
+    where, _, said = result["stdout"].strip().partition(" says ")
+    assert said == good(farm).name
+    assert where.endswith("/disk.sh")
+    assert not Path(where).parent.exists()
+
+
+def test_a_variable_that_a_target_lacks_is_a_fault_of_that_target(farm: Farm) -> None:
+    with_disk = Target("with", host=good(farm).host, port=good(farm).port, variables={"disk": "/"})
+    found = {
+        one["target"]: one
+        for one in asked(access(farm), [with_disk, good(farm, 1)], "df -P {disk}")
+    }
+    assert found["with"]["outcome"] == "ok"
+    assert found[good(farm, 1).name]["outcome"] == "unsupported"
+    assert "{disk}" in found[good(farm, 1).name]["detail"]
+
+
+def test_a_target_that_runs_no_commands_is_told_as_unsupported() -> None:
+    with Farm(1, options='ForceCommand echo "This is a router"') as router:
+        [result] = asked(access(router), [good(router)], "uptime")
+    assert result["outcome"] == "unsupported"
+    assert "This is a router" in result["detail"]
+
+
+def test_the_deadline_covers_everything_together(farm: Farm) -> None:
+    probes = [probe("sleep 1.5", name=name, timeout=30.0) for name in "abc"]
+    limits = ProbeLimits(deadline=2.5)
+    found = asked(access(farm), [good(farm)], *probes, limits=limits)
+    assert [one["outcome"] for one in found] == ["ok", "timeout", "timeout"]
+    assert "2.5 s" in found[1]["detail"]
