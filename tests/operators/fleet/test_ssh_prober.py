@@ -466,9 +466,10 @@ def test_a_variable_that_a_target_lacks_is_a_fault_of_that_target(farm: Farm) ->
 
 def test_a_target_that_runs_no_commands_is_told_as_unsupported() -> None:
     with Farm(1, options='ForceCommand echo "This is a router"') as router:
-        [result] = asked(access(router), [good(router)], "uptime")
-    assert result["outcome"] == "unsupported"
-    assert "This is a router" in result["detail"]
+        # It has always ended before it reads what it is sent, and often before that is written.
+        found = asked(access(router), [good(router)] * 10, "uptime")
+    assert [result["outcome"] for result in found] == ["unsupported"] * 10
+    assert all("This is a router" in result["detail"] for result in found)
 
 
 def test_the_deadline_covers_everything_together(farm: Farm) -> None:
