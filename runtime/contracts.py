@@ -38,9 +38,11 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .progress import EndpointStatistics
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Watermark
 from .state import KeyedState
+from .trail import Attempt
 from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 __all__ = [
+    "Attempt",
     "Barrier",
     "BatchFunction",
     "Bookmark",
@@ -59,6 +62,7 @@ __all__ = [
     "DeadLetter",
     "Duration",
     "End",
+    "EndpointStatistics",
     "Fence",
     "KeyedState",
     "LateError",
@@ -337,6 +341,13 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
         None where it does not tell. Asked for the progress, from any thread.
         """
         return None
+
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        """How each of several endpoints stands of which any may answer a call; () for a single one.
+
+        Asked for the progress, from any thread, also before `open` and after `close`.
+        """
+        return ()
 
     async def close(self) -> None:
         """Let go of everything."""

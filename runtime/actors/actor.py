@@ -16,13 +16,14 @@ from ..checkpoints.parts import Part
 from ..clock import Clock
 from ..context import Context
 from ..counts import ActorCounts, Latency, NodeCounts, streak
-from ..dead_letters import DeadLetter, describe, location
+from ..dead_letters import dead_letter, describe, location
 from ..errors import JobFailed
 from ..nodes import Node
 from ..origins import Origin, Origins
 from ..outlet import Outlet
 from ..receipt import Receipt
 from ..signals import Barrier, End, Signal
+from ..trail import Trail
 
 if TYPE_CHECKING:
     from ..channel import Inbox, Run
@@ -300,21 +301,21 @@ class Actor(ABC):
     async def give_up(
         self,
         counts: NodeCounts,
-        bad: Sequence[tuple[int | None, object, Exception, int]],
+        bad: Sequence[tuple[int | None, object, Exception, Trail | None]],
         batch: Batch,
         *,
         receipt: Receipt,
         count: int,
         base: int = 0,
     ) -> None:
-        """Send bad records, as (index, record, error, attempts), to the failed port of their node.
+        """Send bad records, as (index, record, error, tries), to the failed port of their node.
 
         `receipt` is a claim of their own; they stand among the `count` records from `base` on.
         """
         graph, node = self.around.graph, counts.node
         letters: Records = [
-            DeadLetter(graph, node, self._origin(batch, index), record, describe(error), attempts)
-            for index, record, error, attempts in bad
+            dead_letter(graph, node, self._origin(batch, index), record, error, trail)
+            for index, record, error, trail in bad
         ]
         counts.dead_letters += len(letters)
         outlet = self.failed[node]

@@ -136,8 +136,8 @@ def test_a_gateway_that_does_not_tell_the_status_behind_it_is_a_broken_server(bo
         (500, "true", UnavailableError),
         (409, "false", MisconfiguredError),
         (400, "false", DataError),
-        (429, "false", MisconfiguredError),
-        (503, "false", MisconfiguredError),
+        (429, "false", BusyError),
+        (503, "false", BusyError),
         (500, "false", DataError),
         (501, "false", MisconfiguredError),
         (500, "perhaps", UnavailableError),
@@ -171,6 +171,58 @@ def test_advice_how_long_to_wait_is_read_in_all_its_forms(
     found = refused(status, b"", headers)
     assert isinstance(found, BusyError)
     assert (found.retry_after, found.retry_at) == (after, at)
+
+
+@pytest.mark.parametrize(
+    ("headers", "after", "at"),
+    [
+        ({}, 60.0, None),
+        ({"retry-after": "7"}, 7.0, None),
+        ({"retry-after-ms": "250"}, 0.25, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None, 1445412480.0),
+        ({"retry-after": "never"}, 60.0, None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_will_be_busy_for_long_is_waited_for_and_asked_each_minute(
+    status: int, headers: dict[str, str], after: float | None, at: float | None
+) -> None:
+    found = refused(status, {"error": "quota used up"}, {**headers, "x-should-retry": "false"})
+    assert isinstance(found, BusyError)
+    assert (found.retry_after, found.retry_at) == (after, at)
+    assert str(found) == (
+        f"POST http://h/x answered {status}: quota used up; and that to ask again soon will not "
+        "help"
+    )
+
+
+TRACE = """Traceback (most recent call last):
+  File "/server/scoring_server/__init__.py", line 470, in invocations
+    raw_predictions = model.predict(data)
+                      ^^^^^^^^^^^^^^^^^^^
+  File "/server/sklearn/base.py", line 380, in _check_n_features
+    raise ValueError(
+"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (TRACE + "ValueError: X has 3 features\n", "ValueError: X has 3 features (Failed)"),
+        (TRACE + "KeyError: 'a\n  b'\n", "KeyError: 'a   b' (Failed)"),
+        ("ValueError: on its own", "ValueError: on its own (Failed)"),
+        ("", "Failed"),
+        (TRACE, "Failed"),
+        (["no text"], "Failed"),
+        (None, "Failed"),
+    ],
+)
+def test_of_a_traceback_the_exception_is_told_before_the_message_for_all_cases(
+    trace: object, told: str
+) -> None:
+    body = {"error_code": "BAD_REQUEST", "message": "Failed", "stack_trace": trace}
+    told = " ".join(told.split())
+    assert str(refused(400, body)) == f"POST http://h/x answered 400: {told}"
 
 
 def test_lists_without_end_in_an_error_do_no_harm() -> None:
