@@ -67,8 +67,9 @@ def sklearn(
     further types that may be loaded (none); `proba`, whether probabilities are asked for, which
     takes a second pass over the rows (True). As text it is `sklearn:churn.skops`, with
     `?trusted=NAME,NAME` behind it where further types may be loaded. Raises ValueError for an
-    empty path or a pickle, TypeError for wrong types. At the start, MissingExtra without scikit-learn and skops,
-    MisconfiguredError for a file that is missing, cannot be loaded or holds an untrusted type.
+    empty path or a pickle, TypeError for wrong types. At the start, MissingExtra without
+    scikit-learn and skops, MisconfiguredError for a file that is missing, cannot be loaded or
+    holds an untrusted type.
     """
     return Sklearn(path, trusted=trusted, proba=proba)
 
