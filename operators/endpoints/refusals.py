@@ -46,8 +46,9 @@ def refusal(
     `mask` hides is not in it. With `hints` it says what a status means for a model.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
-    and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
-    the data's doing, since servers disagree about codes. 424 is what a gateway says of a model
+    and any other 4xx can never succeed; 409 (a conflict with another request) and any other 5xx
+    is a broken server, which may after all be the data's doing, since servers disagree about
+    codes. 424 is what a gateway says of a model
     that failed behind it: the status that its body names counts. `x-should-retry: true` makes one
     that would not be repeated a broken server. With `false`, what is broken is broken for these
     rows; and what is busy will be so for long (a used up quota, say), so it is waited for and asked
@@ -77,7 +78,7 @@ def refusal(
         )
     if status == 401:
         return UnauthorizedError(what)
-    if again == "true" and status != 403:
+    if (again == "true" and status != 403) or (status == 409 and again != "false"):
         return UnavailableError(what, answered=True)
     if status in _DATA or (again == "false" and status >= 500 and status != 501):
         return DataError(what)
@@ -146,8 +147,16 @@ def _told(said: Json) -> str:
             found = _told(said.get(key))
             if found:
                 raised = _raised(said.get("stack_trace"))
+                found = _without_data(found)
                 return f"{raised} ({found})" if raised else found
     return ""
+
+
+def _without_data(message: str) -> str:
+    """A message of MLflow without the data frame that stands in it, before the reason."""
+    start = "Failed to predict data"
+    why = message.rpartition("Error: ")[2] if message.startswith(f"{start} '") else ""
+    return f"{start}: {why}" if why and why != message else message
 
 
 def _raised(trace: Json) -> str:

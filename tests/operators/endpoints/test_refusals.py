@@ -80,7 +80,14 @@ OPENAI = {"error": {"message": "wrong width", "type": "x", "param": None, "code"
         (500, {"detail": "Internal server error"}, UnavailableError, "Internal server error"),
         # OpenAI
         (400, OPENAI, DataError, "wrong width"),
-        (409, OPENAI, MisconfiguredError, "wrong width"),
+        (408, OPENAI, BusyError, "wrong width"),
+        (409, OPENAI, UnavailableError, "wrong width"),
+        (500, OPENAI, UnavailableError, "wrong width"),
+        # What no protocol says, and a proxy before a server may
+        (402, b"", MisconfiguredError, ""),
+        (405, b"", MisconfiguredError, ""),
+        (418, b"", MisconfiguredError, ""),
+        (502, b"<html>Bad Gateway</html>", UnavailableError, "<html>Bad Gateway</html>"),
     ],
 )
 def test_each_known_error_has_its_class_and_its_reason(
@@ -88,7 +95,7 @@ def test_each_known_error_has_its_class_and_its_reason(
 ) -> None:
     found = refused(status, body)
     assert type(found) is error
-    assert f"POST http://h/x answered {status}: {told}" in str(found)
+    assert f"POST http://h/x answered {status}{': ' if told else ''}{told}" in str(found)
     if isinstance(found, UnavailableError):
         assert found.answered
 
@@ -222,6 +229,23 @@ def test_of_a_traceback_the_exception_is_told_before_the_message_for_all_cases(
 ) -> None:
     body = {"error_code": "BAD_REQUEST", "message": "Failed", "stack_trace": trace}
     told = " ".join(told.split())
+    assert str(refused(400, body)) == f"POST http://h/x answered 400: {told}"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Failed to predict data '   a\n0  1'. \nError: Failed to enforce schema of data '   a\n"
+            "0  1' with schema '['b': double (required)]'. Error: Model is missing inputs ['b'].",
+            "Failed to predict data: Model is missing inputs ['b'].",
+        ),
+        ("Failed to predict data 'a'. It ends", "Failed to predict data 'a'. It ends"),
+        ("Something. Error: else", "Something. Error: else"),
+    ],
+)
+def test_a_data_frame_in_a_message_does_not_hide_the_reason(message: str, told: str) -> None:
+    body = {"error_code": "INVALID_PARAMETER_VALUE", "message": message}
     assert str(refused(400, body)) == f"POST http://h/x answered 400: {told}"
 
 
