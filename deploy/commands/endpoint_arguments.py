@@ -19,8 +19,8 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "endpoint",
         metavar="ENDPOINT",
-        help="where the model answers: onnx:FILE, wml+URL or oip+URL; several are divided by "
-        "spaces or commas",
+        help="where the model answers: oip+URL, wml+URL, v1+URL or mlflow+URL, onnx:FILE, "
+        "sklearn:FILE or pmml:FILE; several are divided by spaces or commas",
     )
     parser.add_argument(
         "--fields",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def _asked(*words: str) -> subprocess.Popen[str]:
             sys.executable, "-m", "thalweg.deploy.cli", "score",
             f"onnx:{ROOT}/graphs/models/iris.onnx", "--file", "-", *words,
         ],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
