@@ -281,7 +281,7 @@ def _model_file(kind: str, folder: Path) -> Path:
     import skops.io
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(max_iter=10_000)
+    model = cast(Any, LogisticRegression(max_iter=10_000))  # scikit-learn carries no types
     model.fit(ROWS, ["setosa", "versicolor", "virginica", "virginica"])
     path = folder / "iris.skops"
     skops.io.dump(model, path)
@@ -354,7 +354,7 @@ def test_score_keeps_the_contract(
 ) -> None:
     if kind == "pmml":
         request.getfixturevalue("java")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "conforming_model", raising=False)
     # Real time: sockets, threads and processes are at work.
     asyncio.run(_check_score(check, kind, tmp_path))

@@ -11,23 +11,25 @@ from collections.abc import Sequence
 import pytest
 
 from thalweg import BusyError, DataError, Retry, UnavailableError
-from thalweg.runtime.attempts import Attempts
+from thalweg.runtime.attempts import Attempts, Repeatable
 from thalweg.runtime.clock import Clock
 from thalweg.runtime.counts import NodeCounts
 from thalweg.runtime.trail import Attempt, Trail
 from thalweg.testing import run_virtual
 
 
-def _attempts(call: object, **options: object) -> Attempts:
+RETRY = Retry(attempts=3, first=1.0, longest=2.0, when_down="failed")
+
+
+def _attempts(call: Repeatable, retry: Retry = RETRY) -> Attempts:
     return Attempts(
-        call,  # type: ignore[arg-type]
-        retry=Retry(attempts=3, first=1.0, longest=2.0, when_down="failed"),
+        call,
+        retry=retry,
         timeout=10.0,
         clock=Clock(asyncio.get_running_loop()),
         counts=NodeCounts("node", "function", None),
         chance=random.Random(0),
         max_in_flight=8,
-        **options,  # type: ignore[arg-type]
     )
 
 
@@ -66,15 +68,17 @@ def test_of_many_tries_the_first_and_the_last_are_kept_and_the_numbers_tell_of_t
     async def main() -> Trail:
         count = 0
 
-        async def call(_: Sequence[object]) -> object:
+        async def call(records: Sequence[object]) -> object:
             nonlocal count
+            if records == ["good"]:
+                return records
             count += 1
             if count <= 5_000:
                 raise BusyError(f"busy {count}", retry_after=1.0)
             raise DataError("x" * 10_000)
 
         attempts = _attempts(call)
-        attempts._good = ["another one that passed before"]
+        await attempts.run(["good"])
         answer = await attempts.run([1])
         ((_, trail),) = answer.rejected.values()
         assert trail is not None
@@ -99,8 +103,7 @@ def test_the_wait_behind_a_breaker_that_is_open_counts() -> None:
                 raise UnavailableError("refused")
             raise DataError("bad")
 
-        attempts = _attempts(call)
-        attempts._retry = Retry(attempts=1, first=20.0, longest=20.0)
+        attempts = _attempts(call, Retry(attempts=1, first=20.0, longest=20.0))
         asked = asyncio.create_task(attempts.run([1]))
         await asyncio.sleep(1.0)
         up = True
