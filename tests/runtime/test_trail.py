@@ -17,7 +17,6 @@ from thalweg.runtime.counts import NodeCounts
 from thalweg.runtime.trail import Attempt, Trail
 from thalweg.testing import run_virtual
 
-
 RETRY = Retry(attempts=3, first=1.0, longest=2.0, when_down="failed")
 
 
