@@ -101,6 +101,25 @@ def test_scoring_compares_with_a_loop(tmp_path: Path) -> None:
     assert any("share of the bare loop, at least 0.85" in text for text in texts(result))
 
 
+def test_bundles_are_scored_in_order(tmp_path: Path) -> None:
+    result = run(tmp_path, "bundles.py", "--seconds=1.5", "--rounds=1", "--peers=none")
+    assert names(result) == ["thalweg, tuning itself"]
+    (in_order,) = result["figures"]
+    assert in_order["reached"], in_order
+    assert result["numbers"]["records a second"]["thalweg, tuning itself"][0] > 0
+
+
+def test_tuning_compares_with_a_grid(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "tuning.py", "--rounds=1", "--given=1.5", "--each=0.5", "--sizes", "64", "256",
+        "--calls=8",
+    )  # fmt: skip
+    assert names(result) == ["8 in flight, batches of 64", "8 in flight, batches of 256"]
+    assert len(names(result, 1)) == 1
+    assert result["numbers"]["from the start"]["shares"][0] > 0
+    assert len(texts(result)) == 4
+
+
 def test_checkpoints_tells_what_an_epoch_costs(tmp_path: Path) -> None:
     result = run(
         tmp_path, "checkpoints.py", "--keys=500", "--more-keys=2000", "--seconds=1.5", "--warm=0.5",
