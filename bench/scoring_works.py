@@ -22,7 +22,7 @@ from peers.flowers import (
 from thalweg import Graph, Sink
 from thalweg.operators import score, sources
 
-__all__ = ["Delivering", "through_a_loop", "through_a_loop_encoded_beforehand", "through_thalweg"]
+__all__ = ["score_all", "through_a_loop", "through_a_loop_encoded_beforehand", "through_thalweg"]
 
 
 class Delivering(Sink[Flower]):
@@ -35,22 +35,23 @@ class Delivering(Sink[Flower]):
         self._take(records)
 
 
-def through_thalweg(url: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
+async def score_all(endpoint: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
     """The graph as anyone would write it."""
     graph = Graph("scoring")
     scored = (
         graph.read("flowers", sources.records(flowers))
         .batch(BATCH)
-        .via("score", score(f"wml+{url}", fields=FIELDS, max_in_flight=IN_FLIGHT))
+        .via("score", score(endpoint, fields=FIELDS, max_in_flight=IN_FLIGHT))
     )
     scored.to("delivered", Delivering(delivery))
+    async with graph.start() as job:
+        await job.wait()
 
-    async def main() -> None:
-        async with graph.start() as job:
-            await job.wait()
 
+def through_thalweg(url: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
+    """The same to a deployment of Watson's, on a loop of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(score_all(f"wml+{url}", flowers, delivery))
 
 
 def through_a_loop(url: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
