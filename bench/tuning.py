@@ -79,8 +79,8 @@ def flowers() -> list[Flower]:
 
 
 @asynccontextmanager
-async def scoring(url: str, tune: Throughput | None) -> AsyncGenerator[Job, None]:
-    """A job that scores flowers without end."""
+async def scoring(url: str, tune: Throughput | None, calls: int = 8) -> AsyncGenerator[Job, None]:
+    """A job that scores flowers without end, with connections for so many calls at once."""
     some = flowers()
 
     def endless() -> Iterator[Flower]:
@@ -88,7 +88,7 @@ async def scoring(url: str, tune: Throughput | None) -> AsyncGenerator[Job, None
             yield {**some[n % len(some)], "n": n}
 
     graph = Graph("tuning")
-    asked = score(f"wml+{url}", fields=FIELDS, tune=tune)
+    asked = score(f"wml+{url}", fields=FIELDS, tune=tune, max_in_flight=calls)
     stream = graph.read("flowers", sources.records(endless)).batch(64, linger=0.05)
     stream.via("score", asked).to("counted", Counting())
     with contextlib.suppress(JobCancelled):
@@ -118,7 +118,7 @@ async def watched(job: Job, seconds: float) -> tuple[float, float]:
 
 async def by_hand(url: str, calls: int, size: int, seconds: float) -> Setting:
     """One setting, on a job of its own."""
-    async with scoring(url, None) as job:
+    async with scoring(url, None, calls) as job:
         job.adjust("score", max_in_flight=calls, max_batch_size=size)
         # What was cut in batches of 64 before has to be answered first.
         await asyncio.sleep(min(1.5, seconds))
