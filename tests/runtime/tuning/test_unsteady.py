@@ -40,7 +40,7 @@ class Unsteady(Workers):
         return super().takes(records) * self._slower * (1.0 + 0.1 * self._random.random())
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, 2])
 def test_it_stays_near_the_best_setting_where_times_vary(seed: int) -> None:
     async def main() -> None:
         async with Scene(Unsteady(seed=seed)).job() as job:
@@ -50,7 +50,8 @@ def test_it_stays_near_the_best_setting_where_times_vary(seed: int) -> None:
         goal = Throughput(p99=0.2, max_batch_size=2048)
         async with Scene(Unsteady(seed=seed), goal).job() as job:
             await asyncio.sleep(30.0)
-            assert await rate_of(job, 20.0) >= 0.9 * by_hand
+            shares = [await rate_of(job, 20.0) / by_hand for _ in range(3)]
+        assert min(shares) >= 0.94
 
     run_virtual(main)
 
