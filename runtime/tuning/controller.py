@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from .decisions import Decisions, Outcome
 from .dials import Dials
 from .fit import Fit
 from .objective import Throughput
 from .trial import Measured, Trial
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "linger_for"]
 
 _BETTER = 1.02
 """A larger setting must raise the rate by so much: it costs time and memory."""
@@ -45,6 +46,15 @@ _MOVES: tuple[tuple[str, float], ...] = (
 """What is tried, in this order: larger batches first, since they cost the other side least."""
 
 
+def linger_for(size: int, rate: float, goal: Throughput) -> float:
+    """The seconds in which a batch of this size fills at this rate, and some: a share of the bound.
+
+    >>> linger_for(500, 10_000, Throughput(p99=1.0))
+    0.06
+    """
+    return round(min(max(1.2 * size / rate, 0.001), goal.p99 / 4.0), 4)
+
+
 class Controller:
     """Climbs to the highest rate within a bound on the time of calls, one step at a time.
 
@@ -58,7 +68,8 @@ class Controller:
     gradient limits of Netflix' concurrency-limits): what is asked for is the rate.
 
     Parameters: `goal`, what to reach; `dials`, the setting to begin with; `apply`, what makes a
-    setting the one in force; `clock`, the monotonic time in seconds.
+    setting the one in force; `clock`, the monotonic time in seconds; `decisions`, who hears what
+    became of each trial (None: kept for itself).
     """
 
     def __init__(
@@ -67,8 +78,10 @@ class Controller:
         dials: Dials,
         apply: Callable[[Dials], None],
         clock: Callable[[], float],
+        decisions: Decisions | None = None,
     ) -> None:
         self.goal = goal
+        self.decisions = Decisions() if decisions is None else decisions
         self.dials = dials
         self.fit = Fit()
         self.why = "measuring the setting to begin with"
@@ -84,6 +97,11 @@ class Controller:
         self._broken: deque[tuple[int, int, float]] = deque(maxlen=8)
         """Settings that broke the bound: batch size, calls at once, and when."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether no step is left for now: nothing that may be tried promises more."""
+        return self._move is None and self._best is not None and self._clock() < self._again_at
+
     def answered(self, records: int, seconds: float) -> None:
         """A call was answered."""
         self._trial.answered(records, seconds, self._clock())
@@ -93,6 +111,7 @@ class Controller:
         now = self._clock()
         if self._ceiling is None or now - self._ceiling[1] > 1.0:
             calls = max(1, int(0.7 * self.dials.max_in_flight))
+            self.decisions.refusals += 1
             self._ceiling = self.dials.max_in_flight, now
             self._settle(
                 replace(self.dials, max_in_flight=calls),
@@ -111,9 +130,11 @@ class Controller:
         if measured is None:
             return
         if measured.calls == 0 or measured.failed > measured.calls // 10:
+            self.decisions.note(measured, "failed" if measured.failed else "starved")
             self._measure_again(now)  # Nothing can be learned while it is down.
             return
         if measured.starved and self._move is None:
+            self.decisions.note(measured, "starved")
             self._follow_arrivals(measured, now)
             return
         best = self._best
@@ -127,8 +148,10 @@ class Controller:
     def _judge_the_present(self, measured: Measured, now: float) -> None:
         best = self._best
         if measured.p99 > self.goal.p99:
+            self.decisions.note(measured, "over_bound")
             self._retreat(measured, now)
             return
+        outcome: Outcome = "confirmed"
         if best is not None and best.dials == measured.dials:
             off = abs(measured.rate / best.rate - 1.0) > _CHANGED if best.rate else True
             self._odd = self._odd + 1 if off else 0
@@ -136,11 +159,13 @@ class Controller:
                 self._measure_again(now)
                 return
             if self._odd:
+                outcome = "changed"
                 self._left = list(_MOVES)
                 self._again_at = 0.0
                 self._odd = 0
                 self.fit = Fit()
                 self._broken.clear()
+        self.decisions.note(measured, outcome)
         self._best = measured
         self._try_next(now)
 
@@ -181,6 +206,7 @@ class Controller:
         move, self._move = self._move, None
         if gain >= needed and measured.p99 <= self.goal.p99 and not measured.starved:
             self.why = f"{shown}: kept"
+            self.decisions.note(measured, "kept")
             self._best = measured
             # The same again first; what it has just come from is not tried at once.
             opposite = [
@@ -190,7 +216,11 @@ class Controller:
             self._try_next(now)
             return
         self.why = f"{shown}: not kept"
-        if measured.p99 > self.goal.p99:
+        over = measured.p99 > self.goal.p99
+        self.decisions.note(
+            measured, "over_bound" if over else "starved" if measured.starved else "slower"
+        )
+        if over:
             # One call more than there are workers waits for a whole other: so does a second.
             calls = best.dials.max_in_flight + (move[0] == "calls")
             self._broken.append((measured.dials.max_batch_size or 1, calls, now))
@@ -269,8 +299,7 @@ class Controller:
         """There is too little to do: batches wait as long as they may fill, within the bound."""
         size, linger = self.dials.max_batch_size, self.dials.linger
         if size is not None and linger is not None and measured.rate > 0.0:
-            fills = 1.2 * size / measured.rate
-            wanted = round(min(max(fills, 0.001), self.goal.p99 / 4.0), 4)
+            wanted = linger_for(size, measured.rate, self.goal)
             if not 0.8 < wanted / max(linger, 1e-6) < 1.25:
                 self._put(replace(self.dials, linger=wanted))
         self.why = f"{measured.rate:,.0f} records/s arrive, and {self.dials} can take them"
