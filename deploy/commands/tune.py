@@ -46,6 +46,9 @@ exit status:
   0  a setting was found     1  none was, or the endpoint failed     2  wrong usage or graph
 """
 
+_SHORTEST = 5.0
+"""Seconds in which a few settings can be measured."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `tune`."""
@@ -56,11 +59,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--for",
-        type=_some_seconds,
+        type=_long_enough,
         default=60.0,
         dest="lasts",
         metavar="SECONDS",
-        help="how long to search at most; it ends before when nothing is left to try (60)",
+        help="how long to search at most (60); it ends before when nothing is left to try",
     )
     parser.add_argument(
         "--p99",
@@ -226,6 +229,13 @@ def _plot(text: str) -> Path:
             f"not {text!r}"
         )
     return Path(text)
+
+
+def _long_enough(text: str) -> float:
+    number = seconds(text)
+    if number < _SHORTEST:
+        raise argparse.ArgumentTypeError(f"a search takes {_SHORTEST:g} s at least, not {text!r}")
+    return number
 
 
 def _some_seconds(text: str) -> float:

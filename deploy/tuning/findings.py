@@ -114,7 +114,7 @@ class Findings:
         """What is to be said of a row, in words."""
         words: list[str] = []
         if point is self.best:
-            words.append("best")
+            words.append("best" if point.confirmed else "best so far")
         if point is self.points[0]:
             words.append("as it is")
         if point.p99 is not None and not point.within(self.goal):
@@ -124,7 +124,7 @@ class Findings:
         if point.failed:
             words.append(f"{point.failed:,} failed")
         if point.rejected:
-            words.append(f"{point.rejected:,} records given up")
+            words.append(f"{point.rejected:,} given up")
         return words
 
     def _remarks(self) -> list[str]:
@@ -133,7 +133,9 @@ class Findings:
             lines.append(f"it ended before its time: {self.error}")
         if self.rejected:
             reason = " ".join(self.rejected[-1].split())[:_SHOWN]
-            lines.append(f"{len(self.rejected):,} records were given up, the last: {reason}")
+            count = len(self.rejected)
+            what = "record was" if count == 1 else "records were"
+            lines.append(f"{count:,} {what} given up, and not sent again: {reason}")
         best, first, search = self.best, next(iter(self.points), None), self.search
         limit = None if search is None else search.limited_by
         if best is None:

@@ -50,7 +50,7 @@ class Round(Source[object]):
 
 
 class Rejecting(Sink[DeadLetter]):
-    """Counts records that the operator gave up, which all copies share, and drops them."""
+    """Notes each record that the operator gave up, for all copies, and has it sent no more."""
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -59,8 +59,8 @@ class Rejecting(Sink[DeadLetter]):
 
     async def write(self, records: Sequence[DeadLetter]) -> None:
         """Take them out of the sample."""
-        self.errors.extend(str(letter.error) for letter in records)
-        self._sample.drop([letter.record for letter in records])
+        news = self._sample.drop([letter.record for letter in records])
+        self.errors.extend([str(records[-1].error)] * news)
 
 
 def load_on(graph: Graph, node: Node, sample: Sample, goal: Throughput) -> tuple[Graph, Rejecting]:

@@ -41,11 +41,20 @@ class Sample:
         self.ended = False
         self.arrives: float | None = None
         self.failed = 0
+        # They are kept, so that nothing else can be at their address.
+        self._dropped: list[object] = []
 
-    def drop(self, records: Sequence[object]) -> None:
-        """Do not send these again: their failure would be measured again and again."""
+    def drop(self, records: Sequence[object]) -> int:
+        """Do not send these again: their failure would be measured again and again.
+
+        Returns how many of them are news; the others were under way already.
+        """
         gone = {id(one) for one in records}
-        self.records = [one for one in self.records if id(one) not in gone]
+        found = [one for one in self.records if id(one) in gone]
+        if found:
+            self._dropped += found
+            self.records = [one for one in self.records if id(one) not in gone]
+        return len(found)
 
 
 class Counting(Sink[object]):

@@ -106,7 +106,7 @@ class Search:
     async def _climb(self, until: float) -> None:
         decisions = Decisions(lambda measured, _: self.table.note(measured))
         controller = Controller(
-            self._goal, self._dials.now, self._dials.set, self._clock, decisions
+            self._goal, self._dials.now, self._dials.set, self._clock, decisions, fed=True
         )
         self.fit = controller.fit
         self._watching.next = controller
@@ -170,7 +170,7 @@ class Search:
             max_batch_size=best.max_batch_size,
             max_in_flight=best.max_in_flight,
         )
-        lasts = min(_CONFIRMED, max(_SURVEYED, (end - self._clock()) / 2.0))
+        lasts = min(_CONFIRMED, (end - self._clock()) / 2.0)
         await self._measure(dials, lasts, end, confirms=True)
         self._limit()
 

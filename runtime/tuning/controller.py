@@ -69,7 +69,8 @@ class Controller:
 
     Parameters: `goal`, what to reach; `dials`, the setting to begin with; `apply`, what makes a
     setting the one in force; `clock`, the monotonic time in seconds; `decisions`, who hears what
-    became of each trial (None: kept for itself).
+    became of each trial (None: kept for itself); `fed`, whether there is always more to do, so that
+    what could not be made use of is this process's own limit and is judged as it is.
     """
 
     def __init__(
@@ -79,8 +80,11 @@ class Controller:
         apply: Callable[[Dials], None],
         clock: Callable[[], float],
         decisions: Decisions | None = None,
+        *,
+        fed: bool = False,
     ) -> None:
         self.goal = goal
+        self._fed = fed
         self.decisions = Decisions() if decisions is None else decisions
         self.dials = dials
         self.fit = Fit()
@@ -133,12 +137,13 @@ class Controller:
             self.decisions.note(measured, "failed" if measured.failed else "starved")
             self._measure_again(now)  # Nothing can be learned while it is down.
             return
-        if measured.starved and self._move is None:
+        starved = measured.starved and not self._fed
+        if starved and self._move is None:
             self.decisions.note(measured, "starved")
             self._follow_arrivals(measured, now)
             return
         best = self._best
-        if not measured.starved and measured.dials.max_batch_size is not None:
+        if not starved and measured.dials.max_batch_size is not None:
             self.fit.note(measured.dials.max_batch_size, measured.p50)
         if self._move is None or best is None:
             self._judge_the_present(measured, now)
@@ -197,6 +202,7 @@ class Controller:
         assert self._move is not None
         _, factor = self._move
         gain = measured.rate / best.rate if best.rate else 2.0
+        starved = measured.starved and not self._fed
         needed = _BETTER if factor > 1.0 else _AS_GOOD
         shown = (
             f"{best.dials} to {measured.dials}: "
@@ -204,7 +210,7 @@ class Controller:
             f"p99 {measured.p99:.3g} s of {self.goal.p99:g} s"
         )
         move, self._move = self._move, None
-        if gain >= needed and measured.p99 <= self.goal.p99 and not measured.starved:
+        if gain >= needed and measured.p99 <= self.goal.p99 and not starved:
             self.why = f"{shown}: kept"
             self.decisions.note(measured, "kept")
             self._best = measured
@@ -217,9 +223,7 @@ class Controller:
             return
         self.why = f"{shown}: not kept"
         over = measured.p99 > self.goal.p99
-        self.decisions.note(
-            measured, "over_bound" if over else "starved" if measured.starved else "slower"
-        )
+        self.decisions.note(measured, "over_bound" if over else "starved" if starved else "slower")
         if over:
             # One call more than there are workers waits for a whole other: so does a second.
             calls = best.dials.max_in_flight + (move[0] == "calls")
