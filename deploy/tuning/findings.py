@@ -10,12 +10,9 @@ from ...runtime.tuning.objective import Throughput
 from .measurements import Point
 from .sample import Sample
 from .search import Search
-from .watching import shown
+from .watching import one_line, shown
 
 __all__ = ["Findings"]
-
-_SHOWN = 160
-"""Letters of an error that are shown in the table."""
 
 
 class Findings:
@@ -130,9 +127,9 @@ class Findings:
     def _remarks(self) -> list[str]:
         lines: list[str] = []
         if self.error is not None:
-            lines.append(f"it ended before its time: {self.error}")
+            lines.append(f"it ended before its time: {one_line(self.error)}")
         if self.rejected:
-            reason = " ".join(self.rejected[-1].split())[:_SHOWN]
+            reason = one_line(self.rejected[-1])
             count = len(self.rejected)
             what = "record was" if count == 1 else "records were"
             lines.append(f"{count:,} {what} given up, and not sent again: {reason}")
@@ -151,7 +148,7 @@ class Findings:
                     f"a call takes {shown(fit.base)} and {fit.each * 1e6:.3g} µs for each record"
                 )
         if limit is not None:
-            lines.append(f"what limits: {limit}")
+            lines.append(f"what limits: {one_line(limit)}")
         arrives = self.sample.arrives
         if best is not None and best.rate and arrives is not None and arrives < best.rate:
             lines.append(

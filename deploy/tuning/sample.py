@@ -172,7 +172,8 @@ async def gather(
 async def _run(job: Job, sample: Sample, full: asyncio.Event, stop: asyncio.Event) -> None:
     """Until there is enough, or no more, or it has taken too long; then the job is cancelled."""
     ending = asyncio.ensure_future(job.wait())
-    waits = [ending, *(asyncio.ensure_future(event.wait()) for event in (full, stop))]
+    waits: list[asyncio.Future[Any]] = [ending]
+    waits += [asyncio.ensure_future(event.wait()) for event in (full, stop)]
     try:
         await asyncio.wait(waits, timeout=_LONGEST, return_when=asyncio.FIRST_COMPLETED)
         sample.ended = ending.done()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import zip_longest
+from typing import Any
 
 from ...runtime.actors import CallActor
 from ...runtime.job import Job
@@ -84,6 +85,7 @@ class Search:
         self._watching = Watching(self.table, lambda: self._dials.now, self._clock)
         self._meter = actor.meter
         self._meter.listener = self._watching
+        self._waits: tuple[asyncio.Future[Any], ...] = ()
         self._over = False
 
     async def run(self, seconds: float, stop: asyncio.Event) -> None:
@@ -92,7 +94,7 @@ class Search:
         self._next_line = began + _LINE
         ending = asyncio.ensure_future(self._job.wait())
         stopping = asyncio.ensure_future(stop.wait())
-        self._waits = {ending, stopping}
+        self._waits = (ending, stopping)
         try:
             await self._climb(began + _CLIMB * seconds)
             await self._settle(began + _SURVEY * seconds, began + seconds)

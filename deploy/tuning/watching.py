@@ -9,7 +9,10 @@ from ...runtime.tuning.dials import Dials
 from ...runtime.tuning.meter import Observer, quantile
 from .measurements import Measurements
 
-__all__ = ["Load", "Watching"]
+__all__ = ["Load", "Watching", "one_line", "shown"]
+
+_LONGEST = 300
+"""Letters of a text from outside that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Load:
     limited_by: str | None
 
     def __str__(self) -> str:
-        limit = f"  {self.limited_by}" if self.limited_by else ""
+        limit = f"  {one_line(self.limited_by)}" if self.limited_by else ""
         return (
             f"{self.seconds:3.0f} s  {self.rate:,.0f} records/s  p50 {shown(self.p50)}  "
             f"p99 {shown(self.p99)}  failures {self.failures:,}  at {self.dials}{limit}"
@@ -107,3 +110,13 @@ def shown(seconds: float) -> str:
     ('31.2 ms', '0.51 ms', '12.3 s')
     """
     return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
+
+
+def one_line(text: str) -> str:
+    """Text from outside on one line, without what could command a terminal.
+
+    >>> one_line("not\\nfound\\x1b[31m")
+    'not found [31m'
+    """
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

@@ -234,7 +234,7 @@ class Nowhere(Asking):
     """There is no such model."""
 
     async def call(self, records: Sequence[int]) -> Sequence[int]:
-        raise MisconfiguredError("there is no model 'iirs' there")
+        raise MisconfiguredError("there is no model 'iirs' there\x1b[2J")
 
 
 def test_a_wrong_address_ends_it_with_the_reason() -> None:
@@ -242,6 +242,8 @@ def test_a_wrong_address_ends_it_with_the_reason() -> None:
     assert found.error is not None
     assert "there is no model 'iirs' there" in found.error
     assert found.seconds < 2.0
+    assert "'iirs' there [2J" in found.text()
+    assert "\x1b" not in found.text()
 
 
 class Counted(Operator[int, int]):

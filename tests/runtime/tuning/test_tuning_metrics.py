@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import shutil
 import subprocess
 from contextlib import suppress
@@ -25,7 +24,7 @@ OUTCOMES = {"kept", "slower", "over_bound", "confirmed", "changed", "starved", "
 
 def _graph(tune: Throughput | None, rate: float | None = None) -> Graph:
     graph = Graph("tuned", max_batch_size=4096)
-    numbers = graph.read("numbers", sources.records(itertools.count, rate=rate))
+    numbers = graph.read("numbers", sources.records(lambda: iter(range(10**9)), rate=rate))
     asked = numbers.batch(64).via("ask", Asking(Workers(), tune, 8))
     asked.to("out", sinks.each(lambda _: None))
     return graph
