@@ -40,7 +40,7 @@ class Findings:
     @property
     def best(self) -> Point | None:
         """The fastest setting within the bound."""
-        return None if self.search is None else self.search.table.best()
+        return None if self.search is None else self.search.table.best(sure=True)
 
     @property
     def linger(self) -> float | None:

@@ -82,16 +82,18 @@ class Measurements:
             point.calls = measured.calls
         point.confirmed = confirmed
 
-    def best(self) -> Point | None:
-        """The fastest within the bound; of those that are as fast, the one with quick answers."""
+    def best(self, *, sure: bool = False) -> Point | None:
+        """The fastest within the bound; of those that are as fast, the one with quick answers.
+
+        With `sure`, one that was confirmed is taken before those that were not.
+        """
         able = [one for one in self.points if one.within(self.goal) and one.sound and one.rate]
         if not able:
             return None
         top = max(one.rate or 0.0 for one in able)
         return min(
             (one for one in able if (one.rate or 0.0) >= _AS_GOOD * top),
-            # One that was measured for longer is surer.
-            key=lambda one: (not one.confirmed, one.p99 or 0.0),
+            key=lambda one: (sure and not one.confirmed, one.p99 or 0.0),
         )
 
     def least_refused(self) -> int | None:
