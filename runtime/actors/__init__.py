@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..plan import PlannedActor
-from .actor import Actor, Surroundings
+from .actor import Actor
 from .call_actor import CallActor
 from .chain_actor import ChainActor
 from .event_time_actor import EventTimeActor
@@ -12,6 +12,7 @@ from .regroup_actor import RegroupActor
 from .sink_actor import SinkActor
 from .source_actor import SourceActor
 from .split_actor import SplitActor
+from .surroundings import Surroundings
 
 __all__ = [
     "Actor",

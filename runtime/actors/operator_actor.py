@@ -17,8 +17,8 @@ from ..origins import Origins
 from ..receipt import Receipt
 from ..signals import End, LanesLeft, Signal, Watermark
 from ..stores import Segment
-from .actor import Surroundings
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["OperatorActor"]
 

@@ -12,7 +12,8 @@ from ..nodes import Node, Regroup
 from ..origins import Origins
 from ..receipt import JoinedReceipt, Receipt
 from ..signals import End, LanesLeft, Watermark
-from .actor import Actor, Surroundings
+from .actor import Actor
+from .surroundings import Surroundings
 
 __all__ = ["RegroupActor"]
 

@@ -18,10 +18,11 @@ from ..counts import Latency
 from ..deadline import Deadline
 from ..nodes import Node, overrides
 from ..roles import commits
-from .actor import TURN, Actor, Surroundings
+from .actor import TURN, Actor
 from .begun import Begun, begin
 from .commits import Commits
 from .keys import Keys
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..checkpoints.coordinator import Coordinator
