@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from .contracts import Operator, Sink
+from .contracts import ColumnOperator, Operator, Sink
 from .errors import GraphError
+from .forms import Conversion, in_columns, made_of
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
@@ -25,12 +26,17 @@ _FUSIBLE = ("map", "filter", "flat_map", "map_batch", "key_by")
 
 @dataclass(frozen=True, slots=True)
 class PlannedActor:
-    """One actor to be: its nodes in order, and whether it tracks exact origins."""
+    """One actor to be: its nodes in order, and whether it tracks exact origins.
+
+    `makes` is what its inbox must make of what comes in: rows of columns, or columns of rows.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     exact: bool
     remembers: bool = False
+    makes: Conversion | None = None
+    columns: bool = False
 
     @property
     def shape(self) -> str:
@@ -38,6 +44,8 @@ class PlannedActor:
         node = self.nodes[0]
         if node.kind in _FUSIBLE:
             return "calls" if is_async(node.work) else "chain"
+        if node.kind == "operator" and is_a(node.work, ColumnOperator):
+            return "columns"
         return "calls" if node.kind == "function" else node.kind
 
 
@@ -67,12 +75,15 @@ class Plan:
         check_times(nodes, inputs)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]
         exact = _exact(nodes, consumers)
+        columns = in_columns(order, inputs)
         actors = tuple(
             PlannedActor(
                 "+".join(node.name for node in group),
                 tuple(group),
                 exact=group[-1].name in exact,
                 remembers=_remembers(group[0].work),
+                makes=made_of(group[0], inputs, columns),
+                columns=any(port in columns for port in inputs[group[0].name]),
             )
             for group in groups
         )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .actors import Actor, CallActor, RegroupActor, Surroundings, make_actor
-from .channel import Channel
+from .channel import Channel, Inbox
+from .converting import Converting
 from .merge import Merge
 from .nodes import FAILED, Port
 from .plan import Plan, PlannedActor
@@ -37,9 +38,14 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
                 )
                 outlet.add(channel)
                 inboxes[reader].append(channel)
+    rows = {planned.name for planned in plan.actors if planned.makes == "rows"}
     for name, channels in inboxes.items():
         if channels:
-            made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
+            inbox: Inbox = channels[0] if len(channels) == 1 else Merge(channels)
+            actor = made[name]
+            if name in rows:
+                inbox = Converting(inbox, around.limit, actor.each[0], actor.monotonic)
+            actor.inbox = inbox
     _join_dials(plan, made)
     return tuple(made.values())
 

@@ -6,6 +6,7 @@ from ..plan import PlannedActor
 from .actor import Actor
 from .call_actor import CallActor
 from .chain_actor import ChainActor
+from .column_actor import ColumnActor
 from .event_time_actor import EventTimeActor
 from .operator_actor import OperatorActor
 from .regroup_actor import RegroupActor
@@ -38,7 +39,9 @@ def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:
         case "split":
             return SplitActor(name, nodes, around)
         case "batch":
-            return RegroupActor(name, nodes, around)
+            return RegroupActor(name, nodes, around, columns=planned.columns and not planned.makes)
+        case "columns":
+            return ColumnActor(name, nodes, around, remembers=planned.remembers)
         case "operator":
             return OperatorActor(name, nodes, around, remembers=planned.remembers)
         case "sink":

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from ..contracts import Read, Source
 from ..counts import ActorCounts
-from ..signals import Barrier, Watermark
+from ..signals import Barrier, Trigger, Watermark
 from .surroundings import Surroundings
 
 __all__ = ["Reading", "Something"]
 
 T = TypeVar("T")
 
-Something = Sequence[object] | Read[object] | Watermark | Barrier | None
+Something = Sequence[object] | Read[object] | Watermark | Trigger | Barrier | None
 """What a source returns when it is read."""
 
 _WAIT = 0.0005

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from ..batch import Batch, Records
 from ..checkpoints.parts import Part
+from ..columns import Columns
 from ..contracts import Bookmark, Read, Rejected, Source
 from ..dead_letters import DeadLetter, describe
 from ..errors import RuntimeFault
@@ -16,7 +17,7 @@ from ..identities import IDS, Identities
 from ..nodes import Node, overrides
 from ..origins import Origin, Origins
 from ..receipt import Receipt
-from ..signals import Barrier, LanesLeft, Watermark
+from ..signals import Barrier, LanesLeft, Trigger, Watermark
 from .acks import Acks
 from .actor import TURN_RECORDS, Actor
 from .injection import Injection
@@ -264,7 +265,7 @@ class SourceActor(Actor):
                 await self._barriers.go_first()
             if result is None:
                 break
-            if isinstance(result, Watermark):
+            if isinstance(result, Watermark | Trigger):
                 await self.forward(result)
                 continue
             if isinstance(result, Barrier):
@@ -277,7 +278,7 @@ class SourceActor(Actor):
         positions: Sequence[int]
         rejected: Sequence[Rejected] = ()
         if isinstance(result, Read):
-            records, positions, lane = list(result.records), result.positions, result.lane
+            records, positions, lane = self._records_of(result), result.positions, result.lane
             rejected = result.rejected
             if len(positions) != len(records):
                 raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
@@ -286,6 +287,8 @@ class SourceActor(Actor):
                 await self._tell_lanes(result.lanes)
             if result.note:
                 self._strands.note(lane, result.note)
+            if result.forget:
+                self._strands.forget(result.forget)
             if not count:
                 await self.rest()
                 return
@@ -325,6 +328,17 @@ class SourceActor(Actor):
         else:
             receipt.settle()
 
+    def _records_of(self, read: Read[object]) -> Records:
+        """The records as a list, or columns as they are."""
+        if not isinstance(read.records, Columns):
+            return list(read.records)
+        if not self.source.gives_columns or self._identities is not None:
+            why = (
+                "asks for the identity of each" if self._identities else "has not said that it does"
+            )
+            raise RuntimeFault(f"{self.name!r} gives columns, and {why}")
+        return cast("Records", read.records)
+
     async def _tell_lanes(self, lanes: tuple[str, ...] | None) -> None:
         """Tell which lanes are left, if that is news; after a restart the first word always is."""
         if lanes != self._lanes or self._goes_on:
@@ -334,7 +348,7 @@ class SourceActor(Actor):
     async def _send(self, records: Records, receipt: Receipt, origins: Origins, now: float) -> None:
         """Emit what was read, cut to the batch limit; one receipt stands for all of it."""
         limit, count = self.around.limit, len(records)
-        if count <= limit:
+        if count <= limit or self.source.gives_columns:
             await self.emit(Batch(records, receipt, origins, now))
             return
         receipt.fork((count - 1) // limit)

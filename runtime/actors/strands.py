@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..bookmarks import Bookmark
 from ..origins import Origin
@@ -55,6 +55,15 @@ class Strands:
     def note(self, lane: str, note: bytes) -> None:
         """What the source wants to be told of this lane after a restart."""
         self._notes[lane] = note
+
+    def forget(self, lanes: Iterable[str]) -> None:
+        """These need no bookmark any more, nor a word on how far they have come."""
+        for lane in lanes:
+            self._notes.pop(lane, None)
+            self._reached.pop(lane, None)
+            self.settled_positions.pop(lane, None)
+            if not self._unsettled.get(lane):
+                self._unsettled.pop(lane, None)
 
     def counted(self, lane: str, count: int) -> range:
         """The positions of so many records of a source that does not number them itself."""
@@ -110,4 +119,7 @@ class Strands:
             last = unsettled.popleft().last
             self.settled_positions[receipt.lane] = last
             self._arrived(receipt.lane, last)
+        if not unsettled and receipt.lane not in self._reached:
+            del self._unsettled[receipt.lane]  # It was forgotten meanwhile.
+            self.settled_positions.pop(receipt.lane, None)
         self._settled()
