@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
-from .columns import Columns, Row
+from .columns import Columns, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
@@ -40,6 +40,7 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
@@ -86,6 +87,7 @@ __all__ = [
     "Watermark",
     "WhenDown",
     "WhenMisconfigured",
+    "arrow",
     "in_seconds",
 ]
 
@@ -93,50 +95,6 @@ R_contra = TypeVar("R_contra", contravariant=True)
 """A record that goes in: a `Sink[object]` may stand where a `Sink[DeadLetter]` is asked for."""
 S_co = TypeVar("S_co", covariant=True)
 """A record that comes out: a `Source[int]` may stand where a `Source[object]` is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One piece of input that a source could not make a record of.
-
-    >>> Rejected(7, b"5.1;;", ValueError("4 fields are needed")).position
-    7
-    """
-
-    position: int
-    record: object
-    error: Exception
-
-
-@dataclass(frozen=True)
-class Read(Generic[S_co]):
-    """What a source read, with positions.
-
-    `records` stand at `positions` of `lane` (one each, ascending; a `range` costs nothing);
-    `rejected` becomes dead letters of the source's failed port. `note` is what the source wants to
-    be told by `seek` to go on behind these records, such as an offset; the runtime keeps it with
-    the last position. A `Read` of no records only leaves its note, and tells its lanes.
-
-    `lanes` names those that still have something to come, this one and those that are not begun
-    included; None where the source does not know. `event_time` lets no watermark pass before all
-    of them have begun, and leaves those out that are not named any more. A lane may be named for
-    longer than it lasts: it is then waited for longer. Hand over the same tuple while nothing
-    changes, so that it costs nothing.
-
-    `records` may be `Columns`, of a source that says `gives_columns`. `forget` names lanes whose
-    bookmarks are not needed any more, since this `note` stands for them.
-
-    >>> Read(["a", "b"], range(10, 12), lane="file-1").positions[1]
-    11
-    """
-
-    records: Sequence[S_co]
-    positions: Sequence[int]
-    lane: str = ""
-    rejected: Sequence[Rejected] = ()
-    note: bytes = b""
-    lanes: tuple[str, ...] | None = None
-    forget: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +139,8 @@ class Source(ABC, Generic[S_co]):
     max_unsettled: int | None = None
     redelivers: bool = False
     gives_columns: bool = False
+    wanted: frozenset[str] | None = None
+    """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
     async def open(self, context: Context) -> None:
         """Get ready to read from the start. No record is read before this."""
@@ -483,6 +443,13 @@ class ColumnOperator(Operator[Any, Any]):
     raises, it must leave what it remembers as it was: the rows are then halved until the bad ones
     stand alone and become dead letters. So what it made before it raised counts for nothing.
     """
+
+    def asks_for(self, below: frozenset[str] | None) -> frozenset[str] | None:
+        """The columns that it looks at or hands on, where those `below` are asked for further down.
+
+        None, the default, is all of them. A source may then leave the others unread.
+        """
+        return None
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

@@ -43,6 +43,8 @@ def as_text(plan: Plan) -> str:
         elif actor.makes == "columns":
             cost = cost_of_conversion("columns")
             lines.append(f"    records become columns at its inbox: {cost}")
+        elif actor.name in plan.wanted:
+            lines.append(f"    columns asked for: {', '.join(sorted(plan.wanted[actor.name]))}")
         elif actor.columns:
             lines.append("    takes columns as they are")
         if any(node.kind == "map_batch" for node in actor.nodes):

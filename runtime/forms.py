@@ -13,7 +13,7 @@ from .errors import MissingExtra
 from .nodes import FAILED, Node, Port, is_a, overrides
 from .roles import as_source
 
-__all__ = ["Conversion", "cost_of_conversion", "in_columns", "made_of"]
+__all__ = ["Conversion", "cost_of_conversion", "in_columns", "made_of", "wanted"]
 
 Conversion = Literal["rows", "columns"]
 """What is made at an inbox: of columns, or of rows."""
@@ -50,6 +50,30 @@ def made_of(
         # The same records in new batches: columns stay columns, unless records are among them.
         return None if all(port in columns for port in ports) else "rows"
     return None if takes_columns(node) else "rows"
+
+
+def wanted(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> dict[str, frozenset[str]]:
+    """The columns that are asked for of each source; without those of which all are wanted."""
+    readers: dict[str, list[Node]] = {}
+    for node in order:
+        for port in inputs[node.name]:
+            if port.name != FAILED:
+                readers.setdefault(port.node, []).append(node)
+    asked: dict[str, frozenset[str] | None] = {}
+    for node in reversed(order):
+        below: frozenset[str] | None = frozenset()
+        for reader in readers.get(node.name, ()):
+            more = asked[reader.name]
+            below = None if below is None or more is None else below | more
+        if is_a(node.work, ColumnOperator):
+            asked[node.name] = cast("ColumnOperator", node.work).asks_for(below)
+        else:
+            asked[node.name] = below if node.kind in ("source", "batch") else None
+    return {
+        node.name: columns
+        for node in order
+        if node.kind == "source" and (columns := asked[node.name]) is not None
+    }
 
 
 def takes_columns(node: Node) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from .contracts import ColumnOperator, Operator, Sink
 from .errors import GraphError
-from .forms import Conversion, in_columns, made_of
+from .forms import Conversion, in_columns, made_of, wanted
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
@@ -54,12 +54,14 @@ class Plan:
     """A graph that can start: `actors` in the order of the stream, and who reads which port.
 
     `readers` maps each port to the actors that read it; a failed port that goes nowhere of its
-    own is read by what reads `graph.failed`, and one with no reader at all fails the job.
+    own is read by what reads `graph.failed`, and one with no reader at all fails the job. `wanted`
+    names the columns that are asked for of a source, where not all of them are.
     """
 
     graph: Graph
     actors: tuple[PlannedActor, ...]
     readers: Mapping[Port, tuple[str, ...]]
+    wanted: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, graph: Graph) -> Plan:
@@ -93,7 +95,8 @@ class Plan:
             port: tuple(first[name] for name in names if name not in inside)
             for port, names in consumers.items()
         }
-        return cls(graph, actors, {port: names for port, names in readers.items() if names})
+        read = {port: names for port, names in readers.items() if names}
+        return cls(graph, actors, read, wanted(order, inputs))
 
     def keys_above(self, name: str) -> dict[str, int]:
         """The version of each key function from which the keys of this node's memory come."""

@@ -32,6 +32,9 @@ class Trigger:
     """What came since the last one belongs together, such as some files: now results are told.
 
     `number` counts from 0. Of a source that has no such thing there is none.
+
+    >>> Trigger(0)
+    Trigger(number=0)
     """
 
     number: int
