@@ -21,10 +21,14 @@ from .context import Context
 from .counters import Counters
 from .course import Course
 from .errors import ThalwegError
+from .jobs import jobs
 from .plan import Plan
 from .progress import JobState, Progress
 from .pushing import Delivery, Pushes
 from .threads import Threads
+from .triggers.available import until_all_arrived
+from .triggers.report import Status, TriggerReport
+from .triggers.triggers import Triggers
 from .tuning.dials import Dials
 from .wiring import started_anew, wire
 
@@ -70,6 +74,7 @@ class Job:
         if self._keeper is None:
             check_without_store(plan)
         self._course = Course(self.name, None if self._keeper is None else self._keeper.close)
+        self._triggers = Triggers(self.name, self.id, self._course)
         self._pushes = Pushes(self.name)
         self._clock: Clock | None = None
 
@@ -91,6 +96,7 @@ class Job:
         self._threads = Threads(self.name, loop)
         self._clock = clock = Clock(loop)
         course.begin(loop, clock, self._threads)
+        jobs.add(self)
         try:
             if self._keeper is not None:
                 # A task, so that who stops the job need not wait for another copy's lease.
@@ -113,8 +119,12 @@ class Job:
             await self.__aexit__(None, None, None)
         if course.state == "starting":
             course.state = "running"
-            if self._keeper is not None:
-                self._keeper.start(course.actors)
+            keeper = self._keeper
+            if keeper is None:
+                self._triggers.begin(clock, None, None)
+            else:
+                self._triggers.begin(clock, keeper.coordinator, keeper.fence.lineage)
+                keeper.start(course.actors)
         course.go()
         return self
 
@@ -207,6 +217,11 @@ class Job:
             await self.cancel()
             raise
 
+    async def stop(self, *, timeout: float | None = None) -> None:
+        """Stop as leaving the block does: `suspend` where there is a store, else `drain`."""
+        stop = self.drain if self._keeper is None else self.suspend
+        await stop(timeout=timeout)
+
     async def checkpoint(self) -> int:
         """Take an epoch of all that was read by now; return its number when it is committed.
 
@@ -274,8 +289,57 @@ class Job:
         """What the job went on from, once it has begun; None without a store."""
         return None if self._keeper is None else self._keeper.restored
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the job has begun and not ended."""
+        return self.state in ("starting", "running", "suspending", "draining")
+
+    def exception(self) -> BaseException | None:
+        """What the job failed of; None while it has not failed."""
+        return self._course.failure
+
+    async def process_all_available(self, *, quiet: float = 0.1) -> None:
+        """Return when all that the sources had to hand over has arrived everywhere.
+
+        A source has no more when it has had nothing to hand over for `quiet` seconds: take more
+        than the interval of a source that looks for news at intervals. With a store an epoch is
+        taken, and committed. A source that never pauses never lets this return. Raises as `wait`
+        does where the job fails or is cancelled first, ValueError for a negative number.
+        """
+        if self.state == "created":
+            await self.wait()
+        assert self._clock is not None
+        await until_all_arrived(self._course, self._clock, quiet)
+        if self._keeper is not None and self.state == "running":
+            await self._keeper.checkpoint(self._course.finished)
+        self._triggers.close()
+        if self._course.finished.done():
+            self._course.raise_what_came()
+
+    @property
+    def status(self) -> Status:
+        """What the job does at this moment, in Spark's field names. Safe from any thread."""
+        return self._triggers.status()
+
+    @property
+    def last_progress(self) -> TriggerReport | None:
+        """What the job did in its last trigger, in Spark's field names; None before the first.
+
+        With a store a trigger is an epoch. Without one it is what passed since somebody looked
+        before, a second ago or more. `progress()` has the totals. Safe from any thread.
+        """
+        return self._triggers.last()
+
+    @property
+    def recent_progress(self) -> list[TriggerReport]:
+        """The last hundred triggers, the oldest first. Safe from any thread."""
+        return self._triggers.recent()
+
     def progress(self) -> Progress:
-        """What the job has done so far: plain numbers, cheap, and safe to read from any thread."""
+        """What the job has done so far: plain numbers, cheap, and safe to read from any thread.
+
+        These are totals. `last_progress` tells the last trigger alone, in Spark's field names.
+        """
         now, seconds = 0.0, 0.0
         if self._clock is not None:
             now, lasted = self._clock.monotonic(), self._course.lasted

@@ -16,6 +16,8 @@ from .split_actor import SplitActor
 __all__ = [
     "Actor",
     "CallActor",
+    "EventTimeActor",
+    "OperatorActor",
     "RegroupActor",
     "SinkActor",
     "SourceActor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -73,6 +74,25 @@ class SourceActor(Actor):
         self.stopped = asyncio.Event()
         restored = around.checkpoints.restored if around.checkpoints is not None else None
         self._was_ended = restored is not None and restored.ended(name)
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """The last position read of each lane. Safe from any thread."""
+        return dict(self._reached)
+
+    @property
+    def quiet_since(self) -> float | None:
+        """Since when it has had nothing to hand over: it waits in `read`, or it has ended.
+
+        None while it works, keeps to its rate, or waits for what is under way.
+        """
+        if self.finished or self.stopped.is_set():
+            return -math.inf
+        if not self._interruptible or self.waits_for_credit or self._cut:
+            return None
+        if self.source.rate and self._next_read > self.monotonic():
+            return None
+        return self.counts.input.since
 
     def drain(self) -> None:
         """Read no more. What was read goes on its way, then the end."""
