@@ -28,6 +28,9 @@ _CHANGED = 0.15
 _QUIET = 10.0
 """Seconds between two trials once nothing better was found."""
 
+_QUICKER = 0.95
+"""A step back that leaves more of the time of a call has not helped."""
+
 _REMEMBERED = 30.0
 """Seconds for which a refusal keeps the calls at once below what was refused."""
 
@@ -81,6 +84,9 @@ class Controller:
         self._ceiling: tuple[int, float] | None = None
         self._again_at = 0.0
         self._odd = 0
+        self._rest = 0.0
+        self._retreated: tuple[Dials, float] | None = None
+        """Where the last step back came from, and the p50 there."""
         self._broken: deque[tuple[int, int, float]] = deque(maxlen=8)
         """Settings that broke the bound: batch size, calls at once, and when."""
 
@@ -117,18 +123,29 @@ class Controller:
             self._follow_arrivals(measured, now)
             return
         best = self._best
-        if not measured.starved and measured.dials.max_batch_size is not None:
-            self.fit.note(measured.dials.max_batch_size, measured.p50)
+        self._note(measured)
         if self._move is None or best is None:
             self._judge_the_present(measured, now)
         else:
             self._judge_the_step(measured, best, now)
+
+    def _note(self, measured: Measured) -> None:
+        """Add a size to the line, where its time is that of the size alone."""
+        size, best = measured.dials.max_batch_size, self._best
+        if size is None or measured.starved or not 0.9 < measured.full < 1.1:
+            return
+        if measured.p99 > self.goal.p99 and self._move is not None:
+            return  # It was given up after a few calls.
+        if best is None or measured.dials.max_in_flight == best.dials.max_in_flight:
+            # With more calls at once they wait for each other, whatever their size.
+            self.fit.note(size, measured.p50)
 
     def _judge_the_present(self, measured: Measured, now: float) -> None:
         best = self._best
         if measured.p99 > self.goal.p99:
             self._retreat(measured, now)
             return
+        self._retreated = None
         if best is not None and best.dials == measured.dials:
             off = abs(measured.rate / best.rate - 1.0) > _CHANGED if best.rate else True
             self._odd = self._odd + 1 if off else 0
@@ -150,7 +167,17 @@ class Controller:
         calls = dials.max_in_flight
         over = measured.p99 / (_MARGIN * self.goal.p99)
         # Fewer records make a call quicker, queued or not, unless most of its time is the base.
-        if size is not None and size > 1 and self.fit.base < 0.5 * measured.p50:
+        by_size = self.fit.base < 0.5 * measured.p50
+        if self._retreated is not None:
+            before, p50 = self._retreated
+            if measured.p50 > _QUICKER * p50:
+                # That step back made nothing quicker: it is the other one that takes the time.
+                by_size = before.max_batch_size == size
+                if by_size:
+                    dials = replace(dials, max_in_flight=before.max_in_flight)
+                    calls = dials.max_in_flight
+        self._retreated = measured.dials, measured.p50
+        if size is not None and size > 1 and by_size:
             lower = replace(dials, max_batch_size=max(1, min(size - 1, int(size / over))))
         elif calls > 1:
             lower = replace(dials, max_in_flight=max(1, min(calls - 1, int(calls / over))))
@@ -191,6 +218,13 @@ class Controller:
             return
         self.why = f"{shown}: not kept"
         if measured.p99 > self.goal.p99:
+            # The trial ended with the first calls that did, so its rate says nothing.
+            self.why = (
+                f"{best.dials} to {measured.dials}: p99 {measured.p99:.3g} s "
+                f"of {self.goal.p99:g} s: not kept"
+            )
+            # What it has begun is still under way, and holds up what is tried next.
+            self._rest = 2.0 * measured.p99
             # One call more than there are workers waits for a whole other: so does a second.
             calls = best.dials.max_in_flight + (move[0] == "calls")
             self._broken.append((measured.dials.max_batch_size or 1, calls, now))
@@ -210,7 +244,9 @@ class Controller:
             if dials is not None:
                 self._move = move
                 self._put(dials)
-                self._trial = Trial(dials, now, rest=max(0.2, 2.0 * best.p99), bound=self.goal.p99)
+                rest = max(0.2, 2.0 * best.p99, self._rest)
+                self._rest = 0.0
+                self._trial = Trial(dials, now, rest=rest, bound=self.goal.p99)
                 return
         # Smaller ones have been tried at this setting, and cost records while they are.
         self._left = [move for move in _MOVES if move[1] > 1.0]
@@ -222,7 +258,9 @@ class Controller:
         assert best is not None
         if self.dials != best.dials:
             self._put(best.dials)
-        self._trial = Trial(self.dials, now, rest=max(0.2, 2.0 * best.p99), lasts=1.5)
+        rest = max(0.2, 2.0 * best.p99, self._rest)
+        self._rest = 0.0
+        self._trial = Trial(self.dials, now, rest=rest, lasts=1.5)
 
     def _stepped(self, best: Measured, move: tuple[str, float], now: float) -> Dials | None:
         """The setting after this step; None where it may not be, or promises nothing."""
