@@ -44,8 +44,8 @@ class Watched:
     def __init__(self, seconds: float, stop: Callable[[], None], out: TextIO | None = None) -> None:
         self._seconds = seconds
         self._stop = stop
-        out = sys.stderr if out is None else out
-        self._out = out if out.isatty() else None
+        shown = sys.stderr if out is None else out
+        self._out = shown if shown.isatty() else None
         self._began = time.monotonic()
         self.what = ""
         """What is done at the moment, in words."""

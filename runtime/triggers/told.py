@@ -104,7 +104,7 @@ def _offsets(was: Mapping[str, int], now: Mapping[str, int]) -> tuple[Offset, Of
     """Where each lane stood before and after; of several only those that went on."""
     if not now:
         return None, None
-    if now.keys() == {""}:
+    if set(now) == {""}:
         return was.get(""), now[""]
     moved = {lane: last for lane, last in now.items() if was.get(lane) != last}
     return {lane: was[lane] for lane in moved if lane in was}, moved
