@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.context import Context
-from ...runtime.contracts import Barrier, Read, Sink, Source, Watermark
+from ...runtime.contracts import Barrier, Read, Sink, Source, Trigger, Watermark
 from ...runtime.errors import JobCancelled
 from ...runtime.graph import GRAPH, Graph
 from ...runtime.nodes import FAILED, LATE, Node, NodeOptions, Port, Regroup, overrides
@@ -94,6 +94,7 @@ class _Borrowed(Source[object]):
 
     def __init__(self, source: Source[Any]) -> None:
         self._given = source
+        self.gives_columns = source.gives_columns
         self._nacks = bool(overrides(source, Source, "nack"))
 
     async def open(self, context: Context) -> None:
@@ -104,7 +105,7 @@ class _Borrowed(Source[object]):
 
     async def read(
         self, limit: int
-    ) -> Sequence[object] | Read[object] | Watermark | Barrier | None:
+    ) -> Sequence[object] | Read[object] | Watermark | Trigger | Barrier | None:
         """What the source reads."""
         result = await self._source.read(limit)
         if isinstance(result, Read) and result.positions:

@@ -175,6 +175,15 @@ def test_a_day_of_ticks_is_virtual(tmp_path: Path) -> None:
     assert "under 10 s" in texts(result)[0]
 
 
+def test_activity_files_are_written(tmp_path: Path) -> None:
+    folder = tmp_path / "activity"
+    result = run(tmp_path, "activity.py", str(folder), "--files=2", "--rows=700", "--markers")
+    assert result["numbers"]["rows"] == 1_400
+    assert names(result, 1) == ["stand", "sit", "walk", "null", "stairsup", "stairsdown", "bike"]
+    assert len(list(folder.glob("*.json"))) == 2
+    assert texts(result) == ["written in under 120 s"]
+
+
 @pytest.mark.parametrize(("check", "status"), [(True, 1), (False, 0)])
 def test_a_missed_figure_is_an_error_only_when_asked(
     check: bool,
