@@ -70,8 +70,8 @@ class HttpJson:
         self.mask = Mask()
         """Hides in messages what it is told to."""
 
-    async def open(self, context: Context, connections: int, *, secure: bool) -> None:
-        """Get ready for as many requests at once as `connections` says; connects to nothing.
+    async def open(self, context: Context, *, secure: bool) -> None:
+        """Get ready; connects to nothing.
 
         `secure` says whether they go to https addresses: who is trusted is then read from files.
         Raises MisconfiguredError for a secret that is not there or a TLS file that is wrong.
@@ -92,9 +92,7 @@ class HttpJson:
             making = ssl.create_default_context if self._tls is None else self._tls.context
             trusted = await context.in_thread(making)  # Since it reads files.
             trusted.set_alpn_protocols(["http/1.1"])
-        self._pool = Pool(
-            connections=connections, max_answer_bytes=self._max_answer_bytes, tls=trusted
-        )
+        self._pool = Pool(max_answer_bytes=self._max_answer_bytes, tls=trusted)
 
     async def close(self) -> None:
         """Close all connections."""

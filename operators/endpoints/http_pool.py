@@ -40,17 +40,14 @@ class Place(NamedTuple):
 
 
 class Pool:
-    """Up to so many connections at once; what asks for more waits its turn.
+    """As many connections as there are requests at once, which whoever asks has to limit.
 
-    Parameters: `connections`, how many; `max_answer_bytes`, the largest answer that is read; `tls`,
-    whom to trust (needed for a place with TLS).
+    Parameters: `max_answer_bytes`, the largest answer that is read; `tls`, whom to trust (needed
+    for a place with TLS).
     """
 
-    def __init__(
-        self, *, connections: int, max_answer_bytes: int, tls: SSLContext | None = None
-    ) -> None:
+    def __init__(self, *, max_answer_bytes: int, tls: SSLContext | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._turns = asyncio.Semaphore(connections)
         self._max_answer_bytes = max_answer_bytes
         self._tls = tls
         self._idle: dict[Place, list[Connection]] = {}
@@ -59,14 +56,13 @@ class Pool:
 
     async def ask(self, place: Place, head: bytes, body: bytes | None) -> Response:
         """Send a request there, and wait for the answer. Raises OSError where none comes."""
-        async with self._turns:
-            connection = self._kept(place) or await self._connect(place)
-            asked = connection.ask(head, body)
-            del head, body
-            response = await asked
-            if connection.usable:
-                self._idle.setdefault(place, []).append(connection)
-            return response
+        connection = self._kept(place) or await self._connect(place)
+        asked = connection.ask(head, body)
+        del head, body
+        response = await asked
+        if connection.usable:
+            self._idle.setdefault(place, []).append(connection)
+        return response
 
     async def close(self) -> None:
         """Close all connections, those in use as well."""

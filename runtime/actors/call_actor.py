@@ -16,10 +16,11 @@ from ..progress import EndpointStatistics
 from ..signals import End
 from ..trail import Trail
 from ..tuning.meter import CallMeter
-from .actor import Actor, Surroundings
+from .actor import Actor
 from .call_dials import CallDials
 from .crew import Call, Crew
 from .invoking import invocation
+from .surroundings import Surroundings
 from .window import Window
 
 __all__ = ["CallActor"]

@@ -11,8 +11,8 @@ from ..nodes import Node
 from ..signals import End
 from ..stages import Segment
 from ..trail import Trail
-from .actor import Surroundings
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["SplitActor"]
 

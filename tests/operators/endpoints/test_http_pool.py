@@ -23,8 +23,8 @@ SAID = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
 
 
 @asynccontextmanager
-async def pooled(connections: int = 1, largest: int = 1000) -> AsyncGenerator[Pool, None]:
-    pool = Pool(connections=connections, max_answer_bytes=largest)
+async def pooled(largest: int = 1000) -> AsyncGenerator[Pool, None]:
+    pool = Pool(max_answer_bytes=largest)
     try:
         yield pool
     finally:
@@ -197,19 +197,6 @@ async def test_a_request_that_is_given_up_takes_its_connection_with_it(script: S
             await asking
         assert (await ask(pool, script, b"[2]")).body == b"[]"
     assert script.connections == 2
-
-
-@pytest.mark.asyncio
-async def test_who_waits_for_a_turn_may_leave(script: Script) -> None:
-    script.answers += [b"", SAID]
-    async with pooled() as pool:
-        first = asyncio.ensure_future(ask(pool, script))
-        await script.arrived.wait()
-        second, third = (asyncio.ensure_future(ask(pool, script)) for _ in range(2))
-        await asyncio.sleep(0)
-        second.cancel()
-        first.cancel()
-        assert (await third).body == b"[]"
 
 
 @pytest.mark.asyncio
