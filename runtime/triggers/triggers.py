@@ -166,10 +166,13 @@ class Triggers:
         if _empty(report):
             if not self._reports:
                 return  # Nothing has happened yet.
-            if _empty(self._reports[-1]):
+            last = self._reports[-1]
+            if _empty(last):
                 # One trigger of nothing is enough, and without a store it keeps its number.
-                last = self._reports.pop()
-                report["batchId"] = report["batchId"] if self._coordinator else last["batchId"]
+                if self._coordinator is None:
+                    report["batchId"] = last["batchId"]
+                self._reports[-1] = report
+                return
         self._reports.append(report)
 
 

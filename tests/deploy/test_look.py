@@ -141,7 +141,7 @@ def test_duplicates_nulls_and_what_is_not_finite_are_counted(
     n, s = found.columns
     assert (n.not_finite, n.mean, n.max, s.nulls) == (1, 1.75, 2.5, 2)
     text = said(capsys, name, "--by", "s")
-    assert "2 duplicates (rows that repeat another one in all columns)" in text
+    assert "2 duplicates (a row that repeats another in all columns)" in text
     assert "n holds 1 NaN or infinite" in text
     counted = text.split("\n\n")[3].splitlines()
     assert [line.split() for line in counted] == [["s", "count"], ['"NULL"', "3"], ["NULL", "2"]]
@@ -215,7 +215,7 @@ def test_a_torn_line_is_told_with_file_and_number_and_may_be_passed_over(
     assert "b.json, line 4 is no JSON object" in refused(capsys, "*.json")
     found = look(["a.json", name], skip_bad=True)
     assert (found.rows, found.unread) == (4, 1)
-    assert "1 rows passed over" in said(capsys, "*.json", "--skip-bad")
+    assert "1 row passed over as unreadable" in said(capsys, "*.json", "--skip-bad")
     written("c.json.gz", gzip.compress(b'{"n": 1}\n[1\n'))
     assert "c.json.gz, line 2 is no JSON object ([1)" in refused(capsys, "c.json.gz")
 

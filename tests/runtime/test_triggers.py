@@ -394,3 +394,28 @@ def test_it_can_be_asked_from_other_threads_while_the_job_runs() -> None:
             thread.join()
     assert wrong == []
     assert sum(one["numInputRows"] for one in job.recent_progress) == 10_000
+
+
+def test_what_has_ended_is_not_told_anew_in_the_epochs_that_follow(tmp_path: Path) -> None:
+    graph = Graph("two")
+    ended = graph.read("ended", sources.records([(BASE, "a"), (BASE + 1, "b")]))
+    at = ended.event_time(lambda pair: float(pair[0]), unit="s", lateness=5)
+    at.key_by(lambda pair: str(pair[1])).via(
+        "counted", window(windows.tumbling(10), aggregates.counting())
+    ).to("out", sinks.collect([]))
+    graph.read("going_on", sources.push(), lossy=True).to("other", sinks.collect([]))
+
+    async def main() -> list[TriggerReport]:
+        async with graph.start(state=tmp_path) as job:
+            assert job.last_progress is None
+            for number in range(3):
+                await job.push("going_on", [number])
+                await job.process_all_available()
+        return job.recent_progress
+
+    reports = asyncio.run(main())
+    assert sum(one["numInputRows"] for one in reports) == 5
+    assert sum(one["sink"]["numOutputRows"] for one in reports) == 5
+    of_the_last = times_of(reports[-1])
+    assert of_the_last.keys() <= {"watermark"}
+    assert reports[-1]["stateOperators"][0].get("numRowsUpdated") == 0
