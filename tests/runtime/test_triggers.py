@@ -419,3 +419,32 @@ def test_what_has_ended_is_not_told_anew_in_the_epochs_that_follow(tmp_path: Pat
     of_the_last = times_of(reports[-1])
     assert of_the_last.keys() <= {"watermark"}
     assert reports[-1]["stateOperators"][0].get("numRowsUpdated") == 0
+
+
+def test_what_is_told_of_an_epoch_is_what_a_start_from_it_goes_on_behind(tmp_path: Path) -> None:
+    graph = Graph("counted")
+    numbers = graph.read("numbers", sources.records(list(range(20_000))))
+    numbers.key_by(lambda n: n // 100).via("count", fold(lambda: 0, lambda a, n: a + n)).to(
+        "out", sinks.collect([])
+    )
+
+    async def run(from_epoch: int | None = None) -> tuple[Job, int]:
+        state = State(tmp_path, batches=5, keep=100, from_epoch=from_epoch)
+        async with graph.start(state=state) as job:
+            await job.wait()
+        restored = job.restored
+        assert restored is not None
+        marks = restored.bookmarks("numbers")
+        return job, -1 if not marks else marks[""].last
+
+    first, _ = asyncio.run(run())
+    middle = first.recent_progress[len(first.recent_progress) // 2]
+    reached = middle["sources"][0]["endOffset"]
+    assert isinstance(reached, int)
+    assert 0 < reached < 19_999
+    assert middle["stateOperators"][0]["numRowsTotal"] == reached // 100 + 1
+    second, went_on_behind = asyncio.run(run(middle["batchId"]))
+    assert went_on_behind == reached
+    after = second.recent_progress
+    assert after[0]["sources"][0]["startOffset"] == reached
+    assert sum(one["numInputRows"] for one in after) == 19_999 - reached
