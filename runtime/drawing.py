@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from .contracts import BatchFunction
+from .forms import cost_of_conversion
 from .memory import needs_store
 from .nodes import FAILED, LATE, Node, Port, Regroup, describe_callable, is_a
 
@@ -36,6 +37,16 @@ def as_text(plan: Plan) -> str:
             lines.append(f"    {port} -> {where}")
         if actor.exact is False and any(n.kind in ("filter", "flat_map") for n in actor.nodes):
             lines.append("    origins below are stretches: nothing there sends dead letters on")
+        if actor.makes == "rows":
+            cost = cost_of_conversion("rows")
+            lines.append(f"    columns become records at its inbox: {cost}")
+        elif actor.makes == "columns":
+            cost = cost_of_conversion("columns")
+            lines.append(f"    records become columns at its inbox: {cost}")
+        elif actor.name in plan.wanted:
+            lines.append(f"    columns asked for: {', '.join(sorted(plan.wanted[actor.name]))}")
+        elif actor.columns:
+            lines.append("    takes columns as they are")
         if any(node.kind == "map_batch" for node in actor.nodes):
             lines.append("    origins below are stretches: a batch function hides which is which")
     return "\n".join([*lines, *_delivery(plan)])
@@ -129,6 +140,8 @@ def as_dict(plan: Plan) -> dict[str, object]:
                 "name": actor.name,
                 "shape": actor.shape,
                 "exact_origins": actor.exact,
+                "takes": "columns" if actor.columns and not actor.makes else "records",
+                "converts_to": actor.makes,
                 "nodes": [
                     {
                         "name": node.name,

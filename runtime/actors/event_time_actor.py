@@ -15,8 +15,9 @@ from ..nodes import Node
 from ..origins import Origins
 from ..signals import LanesLeft, Signal, Watermark
 from ..timestamps import Mistyped, utc
-from .actor import TURN_RECORDS, Surroundings
+from .actor import TURN_RECORDS
 from .operator_actor import OperatorActor
+from .surroundings import Surroundings
 
 __all__ = ["EventTimeActor"]
 

@@ -15,10 +15,10 @@ from ..memory import Kept, Memory
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
-from ..signals import End, LanesLeft, Signal, Watermark
+from ..signals import End, LanesLeft, Signal, Trigger, Watermark
 from ..stores import Segment
-from .actor import Surroundings
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["OperatorActor"]
 
@@ -141,6 +141,8 @@ class OperatorActor(SlicingActor):
             if signal.at > self._reached:
                 self._reached = signal.at
                 await self._emit_unowed(self._operator.on_watermark(signal.at))
+        elif isinstance(signal, Trigger):
+            await self._emit_unowed(self._operator.on_trigger(signal.number))
         elif isinstance(signal, End) and not self._was_ended:
             await self._emit_unowed(self._operator.on_end())
         await self.forward(signal)
