@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from thalweg import BatchFunction, Graph, JobFailed, State
+from thalweg import BatchFunction, Context, Graph, JobFailed, Source, State
 from thalweg.operators import aggregates, fold, sinks, sources, window, windows
+from thalweg.runtime.contracts import Trigger
 from thalweg.runtime.job import Job
 from thalweg.runtime.triggers.report import TriggerReport
 from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
@@ -448,3 +449,61 @@ def test_what_is_told_of_an_epoch_is_what_a_start_from_it_goes_on_behind(tmp_pat
     after = second.recent_progress
     assert after[0]["sources"][0]["startOffset"] == reached
     assert sum(one["numInputRows"] for one in after) == 19_999 - reached
+
+
+class InGroups(Source[int]):
+    """Groups of records, each with a trigger behind it; some seconds pass before each."""
+
+    def __init__(self, *groups: list[int]) -> None:
+        self._groups = groups
+
+    async def open(self, context: Context) -> None:
+        """Begin with the first."""
+        self._left: list[list[int] | Trigger] = []
+        for number, group in enumerate(self._groups):
+            self._left += [group, Trigger(number)]
+
+    async def read(self, limit: int) -> list[int] | Trigger | None:
+        """The next group, or the trigger behind it."""
+        if not self._left:
+            return None
+        following = self._left.pop(0)
+        if not isinstance(following, Trigger):
+            await asyncio.sleep(2.0)
+        return following
+
+
+def test_what_a_source_says_belongs_together_is_a_trigger_whoever_looks() -> None:
+    async def main() -> None:
+        graph = Graph("grouped")
+        numbers = graph.read("numbers", InGroups([1, 2, 3], [4], list(range(500))))
+        numbers.map(lambda n: n + 1).batch(7).to("out", sinks.collect([]))
+        async with graph.start() as job:
+            await asyncio.sleep(2.5)  # A look before the first group is a trigger of its own.
+            for _ in range(60):
+                await asyncio.sleep(0.05)
+                job.status  # noqa: B018
+                job.recent_progress  # noqa: B018
+            await job.wait()
+        reports = job.recent_progress
+        assert [one["numInputRows"] for one in reports if one["numInputRows"]] == [3, 1, 500]
+        assert [one["sink"]["numOutputRows"] for one in reports[:3]] == [3, 1, 500]
+        assert [one["batchDuration"] for one in reports[:3]] == [2000, 2000, 2000]
+        assert [one["sources"][0]["endOffset"] for one in reports[:3]] == [2, 3, 503]
+
+    run_virtual(main)
+
+
+def test_where_streams_are_united_every_record_is_in_one_trigger() -> None:
+    async def main() -> None:
+        graph = Graph("united")
+        numbers = graph.read("numbers", InGroups(*[[n, n] for n in range(50)]))
+        united = numbers.map(lambda n: n, name="one").union(numbers.map(lambda n: n, name="other"))
+        united.to("out", sinks.collect([]))
+        async with graph.start() as job:
+            await job.wait()
+        reports = job.recent_progress
+        assert [one["numInputRows"] for one in reports if one["numInputRows"]] == [2] * 50
+        assert sum(one["sink"]["numOutputRows"] for one in reports) == 200
+
+    run_virtual(main)
