@@ -52,10 +52,9 @@ class Reading:
         self._next = 0.0
 
     @property
-    def held_back(self) -> bool:
-        """Whether it is the rate or the credit that keeps it from reading."""
-        paced = bool(self._source.rate) and self._next > self._monotonic()
-        return paced or self.waits_for_credit
+    def paced(self) -> bool:
+        """Whether the next read is not due yet, because of the rate."""
+        return bool(self._source.rate) and self._next > self._monotonic()
 
     def begin(self) -> None:
         """The time from which the rate counts is now."""

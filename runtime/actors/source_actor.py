@@ -94,7 +94,7 @@ class SourceActor(Actor):
     @property
     def reached(self) -> dict[str, int]:
         """The last position read of each lane. Safe from any thread."""
-        return self._strands.reached()
+        return self._strands.reached
 
     @property
     def quiet_since(self) -> float | None:
@@ -104,7 +104,9 @@ class SourceActor(Actor):
         """
         if self.finished or self.stopped.is_set():
             return -math.inf
-        if not self._interruptible or self._cut or self._reading.held_back:
+        if not self._interruptible or self.waits_for_credit or self._cut:
+            return None
+        if self._reading.paced:
             return None
         return self.counts.input.since
 

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from .decisions import Decisions, Outcome
 from .dials import Dials
 from .fit import Fit
 from .objective import Throughput
 from .trial import Measured, Trial
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "linger_for"]
 
 _BETTER = 1.02
 """A larger setting must raise the rate by so much: it costs time and memory."""
@@ -48,6 +49,15 @@ _MOVES: tuple[tuple[str, float], ...] = (
 """What is tried, in this order: larger batches first, since they cost the other side least."""
 
 
+def linger_for(size: int, rate: float, goal: Throughput) -> float:
+    """The seconds in which a batch of this size fills at this rate, and some: a share of the bound.
+
+    >>> linger_for(500, 10_000, Throughput(p99=1.0))
+    0.06
+    """
+    return round(min(max(1.2 * size / rate, 0.001), goal.p99 / 4.0), 4)
+
+
 class Controller:
     """Climbs to the highest rate within a bound on the time of calls, one step at a time.
 
@@ -61,7 +71,9 @@ class Controller:
     gradient limits of Netflix' concurrency-limits): what is asked for is the rate.
 
     Parameters: `goal`, what to reach; `dials`, the setting to begin with; `apply`, what makes a
-    setting the one in force; `clock`, the monotonic time in seconds.
+    setting the one in force; `clock`, the monotonic time in seconds; `decisions`, who hears what
+    became of each trial (None: kept for itself); `fed`, whether there is always more to do, so that
+    what could not be made use of is this process's own limit and is judged as it is.
     """
 
     def __init__(
@@ -70,8 +82,13 @@ class Controller:
         dials: Dials,
         apply: Callable[[Dials], None],
         clock: Callable[[], float],
+        decisions: Decisions | None = None,
+        *,
+        fed: bool = False,
     ) -> None:
         self.goal = goal
+        self._fed = fed
+        self.decisions = Decisions() if decisions is None else decisions
         self.dials = dials
         self.fit = Fit()
         self.why = "measuring the setting to begin with"
@@ -90,6 +107,11 @@ class Controller:
         self._broken: deque[tuple[int, int, float]] = deque(maxlen=8)
         """Settings that broke the bound: batch size, calls at once, and when."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether no step is left for now: nothing that may be tried promises more."""
+        return self._move is None and self._best is not None and self._clock() < self._again_at
+
     def answered(self, records: int, seconds: float) -> None:
         """A call was answered."""
         self._trial.answered(records, seconds, self._clock())
@@ -99,6 +121,7 @@ class Controller:
         now = self._clock()
         if self._ceiling is None or now - self._ceiling[1] > 1.0:
             calls = max(1, int(0.7 * self.dials.max_in_flight))
+            self.decisions.refusals += 1
             self._ceiling = self.dials.max_in_flight, now
             self._settle(
                 replace(self.dials, max_in_flight=calls),
@@ -117,13 +140,17 @@ class Controller:
         if measured is None:
             return
         if measured.calls == 0 or measured.failed > measured.calls // 10:
+            self.decisions.note(measured, "failed" if measured.failed else "starved")
             self._measure_again(now)  # Nothing can be learned while it is down.
             return
-        if measured.starved and self._move is None:
+        starved = measured.starved and not self._fed
+        if starved and self._move is None:
+            self.decisions.note(measured, "starved")
             self._follow_arrivals(measured, now)
             return
         best = self._best
-        self._note(measured)
+        if not starved:
+            self._note(measured)
         if self._move is None or best is None:
             self._judge_the_present(measured, now)
         else:
@@ -132,7 +159,7 @@ class Controller:
     def _note(self, measured: Measured) -> None:
         """Add a size to the line, where its time is that of the size alone."""
         size, best = measured.dials.max_batch_size, self._best
-        if size is None or measured.starved or not 0.9 < measured.full < 1.1:
+        if size is None or not 0.9 < measured.full < 1.1:
             return
         if measured.p99 > self.goal.p99 and self._move is not None:
             return  # It was given up after a few calls.
@@ -143,9 +170,11 @@ class Controller:
     def _judge_the_present(self, measured: Measured, now: float) -> None:
         best = self._best
         if measured.p99 > self.goal.p99:
+            self.decisions.note(measured, "over_bound")
             self._retreat(measured, now)
             return
         self._retreated = None
+        outcome: Outcome = "confirmed"
         if best is not None and best.dials == measured.dials:
             off = abs(measured.rate / best.rate - 1.0) > _CHANGED if best.rate else True
             self._odd = self._odd + 1 if off else 0
@@ -153,11 +182,13 @@ class Controller:
                 self._measure_again(now)
                 return
             if self._odd:
+                outcome = "changed"
                 self._left = list(_MOVES)
                 self._again_at = 0.0
                 self._odd = 0
                 self.fit = Fit()
                 self._broken.clear()
+        self.decisions.note(measured, outcome)
         self._best = measured
         self._try_next(now)
 
@@ -199,6 +230,7 @@ class Controller:
         assert self._move is not None
         _, factor = self._move
         gain = measured.rate / best.rate if best.rate else 2.0
+        starved = measured.starved and not self._fed
         needed = _BETTER if factor > 1.0 else _AS_GOOD
         shown = (
             f"{best.dials} to {measured.dials}: "
@@ -206,8 +238,9 @@ class Controller:
             f"p99 {measured.p99:.3g} s of {self.goal.p99:g} s"
         )
         move, self._move = self._move, None
-        if gain >= needed and measured.p99 <= self.goal.p99 and not measured.starved:
+        if gain >= needed and measured.p99 <= self.goal.p99 and not starved:
             self.why = f"{shown}: kept"
+            self.decisions.note(measured, "kept")
             self._best = measured
             # The same again first; what it has just come from is not tried at once.
             opposite = [
@@ -217,7 +250,9 @@ class Controller:
             self._try_next(now)
             return
         self.why = f"{shown}: not kept"
-        if measured.p99 > self.goal.p99:
+        over = measured.p99 > self.goal.p99
+        self.decisions.note(measured, "over_bound" if over else "starved" if starved else "slower")
+        if over:
             # The trial ended with the first calls that did, so its rate says nothing.
             self.why = (
                 f"{best.dials} to {measured.dials}: p99 {measured.p99:.3g} s "
@@ -307,8 +342,7 @@ class Controller:
         """There is too little to do: batches wait as long as they may fill, within the bound."""
         size, linger = self.dials.max_batch_size, self.dials.linger
         if size is not None and linger is not None and measured.rate > 0.0:
-            fills = 1.2 * size / measured.rate
-            wanted = round(min(max(fills, 0.001), self.goal.p99 / 4.0), 4)
+            wanted = linger_for(size, measured.rate, self.goal)
             if not 0.8 < wanted / max(linger, 1e-6) < 1.25:
                 self._put(replace(self.dials, linger=wanted))
         self.why = f"{measured.rate:,.0f} records/s arrive, and {self.dials} can take them"

@@ -9,11 +9,15 @@ import pytest
 
 from thalweg import ThalwegError
 from thalweg.operators import Throughput
+from thalweg.runtime.tuning.controller import Controller
+from thalweg.runtime.tuning.decisions import Decisions
+from thalweg.runtime.tuning.dials import Dials
 from thalweg.runtime.tuning.fit import Fit
 from thalweg.runtime.tuning.meter import quantile
 from thalweg.testing import run_virtual
 
-from .scene import Scene, Workers, rate_of
+from .scene import Scene, rate_of
+from .workers import Workers
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
@@ -164,6 +168,25 @@ def test_a_batch_tells_why_it_went() -> None:
             assert cuts.get("full", 0) < cuts["linger"] + cuts.get("starved", 0)
 
     _run(main)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_fewer_calls_than_there_may_be_are_a_lack_of_input_unless_there_is_always_more(
+    fed: bool,
+) -> None:
+    now = 0.0
+    set_to: list[Dials] = []
+    decisions = Decisions()
+    controller = Controller(
+        Throughput(), Dials(8, 64, 0.05), set_to.append, lambda: now, decisions, fed=fed
+    )
+    for _ in range(60):  # One call at a time, of the eight that there may be.
+        now += 0.01
+        controller.answered(64, 0.01)
+    controller.look()
+    assert dict(decisions.trials) == ({"confirmed": 1} if fed else {"starved": 1})
+    assert [dials.max_batch_size for dials in set_to] == ([128] if fed else [64])
+    assert ("arrive" in controller.why) is not fed
 
 
 def test_the_line_through_the_times_is_found() -> None:

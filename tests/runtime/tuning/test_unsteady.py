@@ -15,7 +15,8 @@ from thalweg.runtime.tuning.dials import Dials
 from thalweg.runtime.tuning.trial import Trial
 from thalweg.testing import run_virtual
 
-from .scene import Scene, Workers, rate_of
+from .scene import Scene, rate_of
+from .workers import Workers
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
 
