@@ -15,11 +15,12 @@ import duckdb
 import pyarrow
 import pytest
 
-from thalweg import ThalwegError
+from thalweg import Graph, ThalwegError
 from thalweg.deploy import cli
 from thalweg.deploy.looking.limits import Limits, Watched
 from thalweg.deploy.looking.looking import look
 from thalweg.graphs.data.activity import activity_lines, write_activity
+from thalweg.operators import sinks, sources
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +105,28 @@ def test_the_text_has_a_section_for_each_and_a_declaration_that_is_python(
     compile(declared, "declaration", "exec")
     assert '"data/*",' in declared
     assert '"Creation_Time": "BIGINT",' in declared
+
+
+@pytest.mark.parametrize("paths", [["data"], ["data/*.json"], ["data/a.json", "data/b.json"]])
+def test_the_declaration_reads_these_files_in_a_graph(paths: list[str]) -> None:
+    rows = [
+        {"n": n, "name": f"n{n}", "share": n / 4, "day": "2026-01-02", "inner": {"a": [n]}}
+        for n in range(40)
+    ]
+    written("data/a.json", lines(*rows[:25]))
+    written("data/b.json", lines(*rows[25:]))
+    written("data/_SUCCESS", "")
+    found = look(paths)
+    graph, out = Graph("declared"), list[dict[str, object]]()
+    names: dict[str, Any] = {"graph": graph, "sources": sources}
+    exec(found.declaration, names)
+    names["rows"].to("out", sinks.collect(out))
+    graph.run()
+    assert len(out) == found.rows == 40
+    assert [(row["n"], row["name"], row["share"]) for row in out] == [
+        (row["n"], row["name"], row["share"]) for row in rows
+    ]
+    assert out[3]["inner"] == {"a": [3]}
 
 
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet", "ndjson.gz", "csv.gz", "ndjson.zst"])
