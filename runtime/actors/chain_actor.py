@@ -13,8 +13,9 @@ from ..counts import Latency
 from ..fusion import Bad, Function, Stage
 from ..nodes import Node
 from ..stages import Chain
-from .actor import TURN_RECORDS, Surroundings
+from .actor import TURN_RECORDS
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["ChainActor"]
 
@@ -286,7 +287,7 @@ class ChainActor(SlicingActor):
             batch.receipt.fork()
             await self.give_up(
                 stage.counts,
-                [(one.index, one.record, one.error, 1) for one in bad if one.stage is stage],
+                [(one.index, one.record, one.error, None) for one in bad if one.stage is stage],
                 batch,
                 receipt=batch.receipt,
                 count=len(batch.records),

@@ -8,20 +8,22 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..answers import checked
+from ..answers import Rejects, checked
 from ..attempts import Attempts, Repeatable
 from ..batch import Batch, Records
 from ..channel import Channel, Run
 from ..checkpoints.parts import Part
+from ..columns import Columns
 from ..contracts import Outcome, Sink
 from ..counts import Latency
 from ..deadline import Deadline
 from ..nodes import Node, overrides
 from ..roles import commits
-from .actor import TURN, Actor, Surroundings
+from .actor import TURN, Actor
 from .begun import Begun, begin
 from .commits import Commits
 from .keys import Keys
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..checkpoints.coordinator import Coordinator
@@ -33,9 +35,6 @@ _PROMPT = 0.0002
 
 _APART = 64
 """So many batches that found the sink idle are written in its own turns before the next try."""
-
-Rejects = dict[int, tuple[Exception, int]]
-"""Errors by the index of their record, each with the number of tries."""
 
 
 class SinkActor(Actor):
@@ -63,6 +62,9 @@ class SinkActor(Actor):
         if overrides(self._sink, Sink, "write_keyed"):
             self._keys = Keys(around.starts, around.anew)
             self._write = self._keys.writer(self._sink)
+        self._takes_columns = bool(overrides(self._sink, Sink, "write_columns"))
+        if self._takes_columns:
+            self._write = self._write_either
         self._commits: Commits | None = None
         if around.checkpoints is not None and commits(self._sink):
             self._commits = Commits(
@@ -161,6 +163,12 @@ class SinkActor(Actor):
         held = sum(len(batch.records) for batch in tuple(self._taken))
         return held + super().holding
 
+    async def _write_either(self, records: Sequence[object], /) -> Outcome[None] | None:
+        """Write columns as columns, and records as records."""
+        if isinstance(records, Columns):
+            return await self._sink.write_columns(records)
+        return await self._sink.write(records)
+
     def _write_at_once(self, batch: Batch) -> bool:
         """Write in the turn of the sender, if that needs no wait; return whether it is done.
 
@@ -200,6 +208,7 @@ class SinkActor(Actor):
     async def work(self) -> None:
         """Read and write until the end."""
         alone = self._keys is None and inspect.iscoroutinefunction(self._sink.write)
+        alone = alone and not self._takes_columns
         if isinstance(self.inbox, Channel) and alone:
             self.inbox.at_once = self._write_at_once
         counts, latency = self.each[0], self._latency
@@ -229,7 +238,7 @@ class SinkActor(Actor):
                     else:
                         if result is not None:
                             _, bad = checked(result, len(records), False)
-                            rejected = {index: (error, 1) for index, error in bad.items()}
+                            rejected = {index: (error, None) for index, error in bad.items()}
                     finally:
                         deadline.calling = False
                 else:
@@ -269,7 +278,7 @@ class SinkActor(Actor):
     async def _write_otherwise(self, batch: Batch, records: Records) -> Rejects | None:
         """Write to a sink that may be asked again, or to one that is broken and isolated."""
         if self._broken is not None:
-            return dict.fromkeys(range(len(batch.records)), (self._broken, 1))
+            return dict.fromkeys(range(len(batch.records)), (self._broken, None))
         assert self._attempts is not None
         try:
             answer = await self._attempts.run(records)
@@ -289,7 +298,7 @@ class SinkActor(Actor):
             await self._sink.close()
         except Exception as second:
             error.add_note(f"and it could not be closed: {second}")
-        return dict.fromkeys(range(len(batch.records)), (error, 1))
+        return dict.fromkeys(range(len(batch.records)), (error, None))
 
     def _out_of_time(self) -> None:
         if self._task is not None:

@@ -196,7 +196,8 @@ def test_a_session_that_is_let_go_before_the_probe_has_begun_leaves_nothing(shel
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux tells")
 def test_what_has_made_a_session_of_its_own_is_ended_too(shell: str, pids: Path) -> None:
-    text = f"setsid sh -c 'echo $$ >{pids}; sleep 95; :' & sleep 94"
+    # It holds no output open, so that nothing but its environment tells whose it is.
+    text = f"setsid sh -c 'echo $$ >{pids}; sleep 95; :' >/dev/null 2>&1 & sleep 94"
     session = begun(probe(text, name="daemon", timeout=1), shell)
     daemon = int(pids.read_text())
     assert session.ending().kind == "late"
