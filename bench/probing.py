@@ -114,14 +114,23 @@ def measure_kept(report: Report, sweeps: int, machines: int) -> None:
     progress("sweeps over kept connections")
     with Farm(machines) as farm:
         told = thalweg(asked_of(farm, sweeps=sweeps, keep=True))
+        bare = run_script(
+            sys.executable, "probing_asyncssh", asked_of(farm, sweeps=sweeps, keep=True)
+        )["seconds"]
     first, *others = told["seconds"]
     report.table(
         f"{machines} good machines over kept connections",
         ["sweep", "seconds"],
-        [["first, which connects", f"{first:.2f}"], ["the next ones", spread(others)]],
+        [
+            ["thalweg, the first, which connects", f"{first:.2f}"],
+            ["thalweg, the next ones", spread(others)],
+            ["asyncssh alone, which leaves orphans when it is killed", spread(bare)],
+        ],
     )
     wrong = false_outcomes(told)
-    report.numbers["kept"] = {"seconds": told["seconds"], "false outcomes": wrong}
+    report.numbers["kept"] = {
+        "seconds": told["seconds"], "asyncssh": bare, "false outcomes": wrong,
+    }  # fmt: skip
     middle = statistics.median(others)
     report.figure(
         "next sweep over kept connections in under 0.6 s", f"{middle:.2f} s",

@@ -85,9 +85,9 @@ class SshProber(Prober):
         finally:
             turn.leave()
         if connection is not None and connection.open:
-            if self._keep:
+            if self._keep and key not in self._kept:
                 self._kept[key] = connection
-            else:
+            else:  # Also where two targets are one machine: one connection to it is enough.
                 self._let_go(connection)
 
     def _counted(self, tell: Tell) -> Tell:
