@@ -45,13 +45,18 @@ class Machine:
         """Let it go on where it stood."""
         self._signal(signal.SIGCONT)
 
+    def sessions(self) -> list[int]:
+        """The processes that serve its connections."""
+        if self.process is None or self.process.poll() is not None:
+            return []
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def drop(self) -> None:
         """Break off all its connections; new ones are taken on."""
-        if self.process is not None:
-            pid = self.process.pid
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
+        for child in self.sessions():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def stop(self) -> None:
         """End it: its port is closed from then on. Connections that are open stay."""

@@ -478,3 +478,21 @@ def test_the_deadline_covers_everything_together(farm: Farm) -> None:
     found = asked(access(farm), [good(farm)], *probes, limits=limits)
     assert [one["outcome"] for one in found] == ["ok", "timeout", "timeout"]
     assert "2.5 s" in found[1]["detail"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_when_it_is_closed_no_descriptor_and_no_session_is_left(keep: bool) -> None:
+    async def main(farm: Farm) -> None:
+        before = set(os.listdir("/proc/self/fd"))
+        prober = SshProber(access(farm), SHORT, keep=keep)
+        await prober.open(context())
+        targets = [*farm.targets, Target("twice", host=good(farm).host, port=good(farm).port)]
+        for sweep in (1, 2):
+            found = await ask(prober, targets, [probe("true")], sweep)
+            assert len(found) == len(targets)
+        await prober.close()
+        await until(lambda: set(os.listdir("/proc/self/fd")) <= before, 5.0)
+        await until(lambda: not any(machine.sessions() for machine in farm.machines), 5.0)
+
+    with Farm(3, refusing=1, silent=1) as farm:
+        asyncio.run(main(farm))
