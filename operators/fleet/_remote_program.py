@@ -7,7 +7,7 @@ holds nothing that sh, csh or fish understand differently, as a login shell may 
 Its processes tell each other what happens by lines in one pipe, and `finish` decides:
 
     sleep ── late ──┐                         stdin of the session
-    cat ─── gone ───┤                          └─ cat sees its end: the coordinator is gone
+    read ── gone ───┤                          └─ read sees its end: the coordinator is gone
     run ─── pid, done, over ──▶ finish ──▶ kills, removes, writes the trailer
     cap ─── out, err ─┘
      ▲ └──▶ stdout, stderr of the session, up to the limit; the rest is counted
@@ -68,12 +68,15 @@ if [ "$b" -gt 0 ]; then
   fi
   rm -f "$d/t"; chmod 700 "$d/$f"; umask "$u"
 fi
+# To start a program is most of what all this costs there: so few are, and none to try whether it
+# works. The probe's own shell asks for the disk's patience, and does without where it gets none.
 low=
 if [ "$w" = 1 ]; then
-  nice -n 19 true 2>/dev/null && low='nice -n 19'
-  ionice -c 3 true 2>/dev/null && low="$low ionice -c 3"
+  command -v nice >/dev/null 2>&1 && low='nice -n 19'
+  command -v ionice >/dev/null 2>&1 && c="ionice -c 3 -p \$\$ >/dev/null 2>&1
+$c"
 fi
-now() { if [ -r /proc/uptime ]; then read -r a _ </proc/uptime; echo "$a"; else date +%s; fi; }
+now() { if [ -r /proc/uptime ]; then read -r t _ </proc/uptime; else t=$(date +%s); fi; }
 run() {
   THALWEG_PROBE=$k THALWEG_SCRIPT=$d/$f $own $low /bin/sh -c "$c" </dev/null 2>&3 3>&- 5>&- &
   q=$!; echo "pid $q" >&5
@@ -81,8 +84,8 @@ run() {
   # What the probe left behind may hold its output open: nobody waits for that for long.
   { echo "done $s" >&5; sleep 1; echo over >&5; sleep 1; echo over >&5; } >/dev/null 3>&- &
 }
-if [ "$(printf ab | head -c 1 2>/dev/null)" = a ]; then take() { head -c "$o"; }
-else take() { cat; }; fi
+take() { head -c "$o"; }
+[ -r /proc/uptime ] || [ "$(printf ab | head -c 1 2>/dev/null)" = a ] || take() { cat; }
 cap() { take; echo "$1 $(($(wc -c)))" >&5; }
 halt() {
   if [ -n "$own" ]; then kill -KILL "-$q"; fi
@@ -111,7 +114,7 @@ finish() {
       pid) q=$r ;;
       late) [ -n "$v" ] || { v=late; halt; hunt; } ;;
       gone) v=gone ;;
-      done) t1=$(now); s=$r; [ "$v" != late ] || hunt; [ -n "$v" ] || v=ran; halt ;;
+      done) now; t1=$t; s=$r; [ "$v" != late ] || hunt; [ -n "$v" ] || v=ran; halt ;;
       out) oo=$r ;;
       err) oe=$r ;;
       over) n=$((n + 1)); hunt ;;
@@ -125,13 +128,13 @@ finish() {
   leave "$v" "$m end $v $s ${a:--} $t0 $t1 ${oo:--} ${oe:--} $n"
 }
 [ -n "$g" ] || { kill -0 "-$$" 2>/dev/null && g=1; }
-t0=$(now)
+now; t0=$t
 exec 6<&0 7>&1 8>&2 </dev/null 2>/dev/null
 {
   exec 5>&1
   { sleep "$l" 5>&-; echo late; } 6<&- 7>&- 8>&- &
   echo "aid $!"
-  { cat <&6 >/dev/null 5>&-; echo gone; } 7>&- 8>&- &
+  { while read -r a; do :; done <&6; echo gone; } 7>&- 8>&- &
   echo "aid $!"
   exec 6<&-
   ( { exec 7>&- 8>&-; run; } | cap out >&7 3>&- 8>&- ) 3>&1 | cap err >&8 7>&- 3>&-
