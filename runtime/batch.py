@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from .columns import Columns
 from .origins import Origins
 from .receipt import Receipt
 
@@ -22,6 +23,9 @@ class Batch:
     first of them; `origins` is None where no source stands behind them (emitted on a timer). A
     batch that was cut from a longer read shares the origins of the whole and says from where,
     as `offset`: most are never asked.
+
+    `records` is a list, or, between two who say so, `Columns` in its place: both have a length and
+    stretches, and most of the runtime asks for no more. Who does looks at `columns`.
     """
 
     __slots__ = ("born", "offset", "origins", "receipt", "records", "seq")
@@ -41,6 +45,19 @@ class Batch:
         self.offset = offset
         self.seq = -1
 
+    @property
+    def columns(self) -> Columns | None:
+        """The records, where they stand in columns."""
+        records: object = self.records
+        return records if isinstance(records, Columns) else None
+
+    @classmethod
+    def of_columns(
+        cls, columns: Columns, receipt: Receipt, origins: Origins | None, born: float
+    ) -> Batch:
+        """A batch of columns."""
+        return cls(cast("Records", columns), receipt, origins, born)
+
     def came_from(self) -> Origins | None:
         """The origins of just these records. Ask before `records` is replaced."""
         offset = self.offset
@@ -53,6 +70,8 @@ class Batch:
 
 def size_of(record: object, depth: int = 3) -> int:
     """About how many bytes a record takes: enough for a bound, not for accounts."""
+    if isinstance(record, Columns):
+        return record.size
     size = sys.getsizeof(record, 64)
     if depth == 0 or isinstance(record, str | bytes | bytearray | int | float):
         return size

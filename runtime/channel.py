@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from .batch import Batch, Records, size_of
+from .columns import Columns
 from .errors import RuntimeFault
 from .progress import ChannelStatistics
 from .signals import Signal
@@ -291,7 +292,13 @@ class Channel:
     def _estimate(self, records: Records) -> None:
         """Measure a few records anew, and with them how many the bounds allow."""
         self._sample_at = min(2 * self._sent + 1, self._sent + _SAMPLE_EVERY)
-        if records:
+        whole: object = records
+        if isinstance(whole, Columns):
+            # Each is measured: they are few, and of any length.
+            self._sample_at = self._sent + 1
+            self._bytes_each = max(1, whole.size // max(1, len(whole)))
+            self._most = min(self.max_records, self.max_bytes // self._bytes_each)
+        elif records:
             self._bytes_each = max(size_of(records[0]), size_of(records[-1]))
             self._most = min(self.max_records, self.max_bytes // self._bytes_each)
 

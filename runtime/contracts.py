@@ -7,7 +7,8 @@ sequence number, so they cannot break order, lose a record or forget a metric. T
 - `Source` reads records, `Sink` writes them;
 - a function of a record is any callable and needs no contract; a function of a batch that has
   something to open (a connection, a model) is a `BatchFunction`;
-- `Operator` works one record at a time, and may remember.
+- `Operator` works one record at a time, and may remember; `ColumnOperator` works on many rows at
+  once, which stand in columns.
 
 An object in a graph is a prototype: each job gets a shallow copy of it, so create what changes in
 `open`, not in `__init__`. `open` is awaited once before the first record, `close` once after the
@@ -19,9 +20,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
+from .columns import Columns, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
@@ -38,8 +40,9 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
-from .signals import Barrier, End, Watermark
+from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
 from .tuning.objective import Throughput
 
@@ -53,6 +56,8 @@ __all__ = [
     "Bookmark",
     "BusyError",
     "Cause",
+    "ColumnOperator",
+    "Columns",
     "Context",
     "Counter",
     "DataError",
@@ -70,16 +75,19 @@ __all__ = [
     "Read",
     "Rejected",
     "Retry",
+    "Row",
     "Sink",
     "Source",
     "StateLost",
     "StateMismatch",
     "ThalwegError",
     "Throughput",
+    "Trigger",
     "UnavailableError",
     "Watermark",
     "WhenDown",
     "WhenMisconfigured",
+    "arrow",
     "in_seconds",
 ]
 
@@ -87,46 +95,6 @@ R_contra = TypeVar("R_contra", contravariant=True)
 """A record that goes in: a `Sink[object]` may stand where a `Sink[DeadLetter]` is asked for."""
 S_co = TypeVar("S_co", covariant=True)
 """A record that comes out: a `Source[int]` may stand where a `Source[object]` is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """One piece of input that a source could not make a record of.
-
-    >>> Rejected(7, b"5.1;;", ValueError("4 fields are needed")).position
-    7
-    """
-
-    position: int
-    record: object
-    error: Exception
-
-
-@dataclass(frozen=True)
-class Read(Generic[S_co]):
-    """What a source read, with positions.
-
-    `records` stand at `positions` of `lane` (one each, ascending; a `range` costs nothing);
-    `rejected` becomes dead letters of the source's failed port. `note` is what the source wants to
-    be told by `seek` to go on behind these records, such as an offset; the runtime keeps it with
-    the last position. A `Read` of no records only leaves its note, and tells its lanes.
-
-    `lanes` names those that still have something to come, this one and those that are not begun
-    included; None where the source does not know. `event_time` lets no watermark pass before all
-    of them have begun, and leaves those out that are not named any more. A lane may be named for
-    longer than it lasts: it is then waited for longer. Hand over the same tuple while nothing
-    changes, so that it costs nothing.
-
-    >>> Read(["a", "b"], range(10, 12), lane="file-1").positions[1]
-    11
-    """
-
-    records: Sequence[S_co]
-    positions: Sequence[int]
-    lane: str = ""
-    rejected: Sequence[Rejected] = ()
-    note: bytes = b""
-    lanes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,11 +129,18 @@ class Source(ABC, Generic[S_co]):
     What a restart means for a source: one that overrides `seek` goes on where it was; one that
     says `redelivers` gets again what it has not acked, from whoever delivers it; any other loses
     what was under way, which a graph with a store must accept by `lossy=True`.
+
+    One that says `gives_columns` hands over `Columns` in a `Read`, as many rows as it likes: they
+    are not cut, so it keeps them to what memory holds several of. Who wants columns gets them
+    untouched; for anybody else they are converted, once.
     """
 
     rate: float | None = None
     max_unsettled: int | None = None
     redelivers: bool = False
+    gives_columns: bool = False
+    wanted: frozenset[str] | None = None
+    """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
     async def open(self, context: Context) -> None:
         """Get ready to read from the start. No record is read before this."""
@@ -178,11 +153,13 @@ class Source(ABC, Generic[S_co]):
         """
 
     @abstractmethod
-    async def read(self, limit: int) -> Sequence[S_co] | Read[S_co] | Watermark | Barrier | None:
+    async def read(
+        self, limit: int
+    ) -> Sequence[S_co] | Read[S_co] | Watermark | Trigger | Barrier | None:
         """Return 1 to `limit` records as soon as there are some; None when there will be no more.
 
-        A `Watermark` in the place of records is passed on; a `Barrier` is for tests, and has the
-        job take an epoch right there.
+        A `Watermark` or a `Trigger` in the place of records is passed on; a `Barrier` is for tests,
+        and has the job take an epoch right there.
         Wait rather than return an empty list, and never block the loop: what blocks goes through
         `context.in_thread`. A list is counted by the runtime, from 0; with `Read` the source
         numbers its records itself, each lane ascending. When the job drains, a `read` that waits
@@ -257,6 +234,10 @@ class Sink(ABC, Generic[R_contra]):
         Bad records are told by returning `Outcome([], rejected={index: error})`: they become dead
         letters and the others count as delivered. Any other exception fails the job.
         """
+
+    async def write_columns(self, columns: Columns) -> Outcome[None] | None:
+        """Override this to take columns as they are, where they come; `write` takes all else."""
+        raise NotImplementedError
 
     async def write_keyed(
         self, records: Sequence[R_contra], keys: Sequence[str | None]
@@ -418,6 +399,10 @@ class Operator(ABC, Generic[R_contra, S_co]):
         """No record older than `at` (event time, seconds since 1970) will follow."""
         return ()
 
+    def on_trigger(self, number: int) -> Iterable[S_co]:
+        """What a source handed over since the last trigger, such as some files, is complete."""
+        return ()
+
     def on_end(self) -> Iterable[S_co]:
         """No record will follow at all. What is returned is the last that this operator emits."""
         return ()
@@ -438,3 +423,38 @@ class Operator(ABC, Generic[R_contra, S_co]):
 
     async def close(self) -> None:
         """Let go of everything."""
+
+
+class ColumnOperator(Operator[Any, Any]):
+    """Works on columns: on many rows at once, in order, and may remember.
+
+    >>> class Tall(ColumnOperator):
+    ...     def process_columns(self, columns):
+    ...         import pyarrow.compute as compute
+    ...         table = columns.table
+    ...         yield Columns(table.filter(compute.greater(table["height"], 1.9)))
+
+    It differs from `Operator` in two ways: it is given `Columns`, and whatever it returns, also
+    from `on_trigger`, `on_watermark`, `on_wake` and `on_end`, is `Columns` too. Rows that come as
+    records are made columns at its inbox; who reads it and wants records gets rows.
+
+    `process_columns` may be called in a thread, and nothing else of the operator is called
+    meanwhile. How many rows come at a time says nothing: no result may depend on it. Where it
+    raises, it must leave what it remembers as it was: the rows are then halved until the bad ones
+    stand alone and become dead letters. So what it made before it raised counts for nothing.
+    """
+
+    def asks_for(self, below: frozenset[str] | None) -> frozenset[str] | None:
+        """The columns that it looks at or hands on, where those `below` are asked for further down.
+
+        None, the default, is all of them. A source may then leave the others unread.
+        """
+        return None
+
+    @abstractmethod
+    def process_columns(self, columns: Columns) -> Iterable[Columns]:
+        """Return what these rows make: nothing, or columns."""
+
+    def process(self, record: Any) -> Iterable[Any]:
+        """Never called: the runtime hands over columns."""
+        raise NotImplementedError(f"{type(self).__name__} works on columns")

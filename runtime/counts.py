@@ -17,6 +17,8 @@ class NodeCounts:
     """What one node has done so far."""
 
     __slots__ = (
+        "converted",
+        "converting",
         "cuts",
         "dead_letters",
         "fail_after",
@@ -43,6 +45,9 @@ class NodeCounts:
         self.retries = 0
         self.streak = 0
         self.waiting: str | None = None
+        self.converted = 0
+        self.converting = 0.0
+        """Rows that were made of columns, or columns of, at the inbox, and the seconds it took."""
         self.cuts: Counter[str] = Counter()
         """Of a `batch`: how many batches went, by why they went."""
 
@@ -69,6 +74,11 @@ class Waits:
     def forget(self) -> None:
         """It was no wait."""
         self._waited = self._waited[0], None
+
+    @property
+    def since(self) -> float | None:
+        """Since when it waits; None while it does not."""
+        return self._waited[1]
 
     def seconds(self, now: float) -> float:
         """All waits up to now."""

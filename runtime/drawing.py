@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from .contracts import BatchFunction
+from .forms import cost_of_conversion
 from .memory import needs_store
 from .nodes import FAILED, LATE, Node, Port, Regroup, describe_callable, is_a
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .plan import Plan, PlannedActor
 
 __all__ = ["as_dict", "as_mermaid", "as_text"]
+
+AnyFunction: TypeAlias = BatchFunction[Any, Any]
 
 
 def as_text(plan: Plan) -> str:
@@ -36,6 +39,16 @@ def as_text(plan: Plan) -> str:
             lines.append(f"    {port} -> {where}")
         if actor.exact is False and any(n.kind in ("filter", "flat_map") for n in actor.nodes):
             lines.append("    origins below are stretches: nothing there sends dead letters on")
+        if actor.makes == "rows":
+            cost = cost_of_conversion("rows")
+            lines.append(f"    columns become records at its inbox: {cost}")
+        elif actor.makes == "columns":
+            cost = cost_of_conversion("columns")
+            lines.append(f"    records become columns at its inbox: {cost}")
+        elif actor.name in plan.wanted:
+            lines.append(f"    columns asked for: {', '.join(sorted(plan.wanted[actor.name]))}")
+        elif actor.columns:
+            lines.append("    takes columns as they are")
         if any(node.kind == "map_batch" for node in actor.nodes):
             lines.append("    origins below are stretches: a batch function hides which is which")
     return "\n".join([*lines, *_delivery(plan)])
@@ -70,6 +83,8 @@ def _about(node: Node) -> list[str]:
     if options.max_in_flight > 1:
         order = "in order" if options.ordered else "not in order"
         what += f", {options.max_in_flight} in flight, {order}, {options.timeout:g} s each"
+    if is_a(work, BatchFunction) and (goal := cast("AnyFunction", work).tune) is not None:
+        what += f", tunes itself: 99 of 100 calls within {goal.p99:g} s"
     if options.key_version > 1:
         what += f", version {options.key_version}"
     if options.volatile:
@@ -129,6 +144,8 @@ def as_dict(plan: Plan) -> dict[str, object]:
                 "name": actor.name,
                 "shape": actor.shape,
                 "exact_origins": actor.exact,
+                "takes": "columns" if actor.columns and not actor.makes else "records",
+                "converts_to": actor.makes,
                 "nodes": [
                     {
                         "name": node.name,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from .batch import Batch
 from .channel import Channel, Run
 from .progress import ChannelStatistics
-from .signals import Barrier, End, LanesLeft, Signal, Watermark
+from .signals import Barrier, End, LanesLeft, Signal, Trigger, Watermark
 
 __all__ = ["Merge"]
 
@@ -83,6 +83,8 @@ class Merge:
             return self._low_watermark()
         if isinstance(signal, LanesLeft):
             return None  # Below a union nobody asks for lanes.
+        if isinstance(signal, Trigger):
+            return signal
         if isinstance(signal, Barrier):
             self._barrier = signal
             self._ahead.add(index)

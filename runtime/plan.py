@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from .contracts import Operator, Sink
+from .contracts import ColumnOperator, Operator, Sink
 from .errors import GraphError
+from .forms import Conversion, in_columns, made_of, wanted
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
 from .timing import check_times, needs_origins
+from .tuning.feeding import check_tuned
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -25,12 +27,17 @@ _FUSIBLE = ("map", "filter", "flat_map", "map_batch", "key_by")
 
 @dataclass(frozen=True, slots=True)
 class PlannedActor:
-    """One actor to be: its nodes in order, and whether it tracks exact origins."""
+    """One actor to be: its nodes in order, and whether it tracks exact origins.
+
+    `makes` is what its inbox must make of what comes in: rows of columns, or columns of rows.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     exact: bool
     remembers: bool = False
+    makes: Conversion | None = None
+    columns: bool = False
 
     @property
     def shape(self) -> str:
@@ -38,6 +45,8 @@ class PlannedActor:
         node = self.nodes[0]
         if node.kind in _FUSIBLE:
             return "calls" if is_async(node.work) else "chain"
+        if node.kind == "operator" and is_a(node.work, ColumnOperator):
+            return "columns"
         return "calls" if node.kind == "function" else node.kind
 
 
@@ -46,12 +55,14 @@ class Plan:
     """A graph that can start: `actors` in the order of the stream, and who reads which port.
 
     `readers` maps each port to the actors that read it; a failed port that goes nowhere of its
-    own is read by what reads `graph.failed`, and one with no reader at all fails the job.
+    own is read by what reads `graph.failed`, and one with no reader at all fails the job. `wanted`
+    names the columns that are asked for of a source, where not all of them are.
     """
 
     graph: Graph
     actors: tuple[PlannedActor, ...]
     readers: Mapping[Port, tuple[str, ...]]
+    wanted: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, graph: Graph) -> Plan:
@@ -65,14 +76,18 @@ class Plan:
         for node in nodes.values():
             _check_memory(node)
         check_times(nodes, inputs)
+        check_tuned(nodes, inputs, consumers)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]
         exact = _exact(nodes, consumers)
+        columns = in_columns(order, inputs)
         actors = tuple(
             PlannedActor(
                 "+".join(node.name for node in group),
                 tuple(group),
                 exact=group[-1].name in exact,
                 remembers=_remembers(group[0].work),
+                makes=made_of(group[0], inputs, columns),
+                columns=any(port in columns for port in inputs[group[0].name]),
             )
             for group in groups
         )
@@ -82,7 +97,8 @@ class Plan:
             port: tuple(first[name] for name in names if name not in inside)
             for port, names in consumers.items()
         }
-        return cls(graph, actors, {port: names for port, names in readers.items() if names})
+        read = {port: names for port, names in readers.items() if names}
+        return cls(graph, actors, read, wanted(order, inputs))
 
     def keys_above(self, name: str) -> dict[str, int]:
         """The version of each key function from which the keys of this node's memory come."""

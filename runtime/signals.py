@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Barrier", "End", "LanesLeft", "Signal", "Watermark"]
+__all__ = ["Barrier", "End", "LanesLeft", "Signal", "Trigger", "Watermark"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,19 @@ class Barrier:
     """What came before belongs to the checkpoint of this `epoch`; what follows does not."""
 
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What came since the last one belongs together, such as some files: now results are told.
+
+    `number` counts from 0. Of a source that has no such thing there is none.
+
+    >>> Trigger(0)
+    Trigger(number=0)
+    """
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,4 +66,4 @@ class LanesLeft:
         )
 
 
-Signal = Watermark | Barrier | LanesLeft | End
+Signal = Watermark | Barrier | LanesLeft | Trigger | End

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from .contracts import Operator, Sink
+from .contracts import ColumnOperator, Operator, Sink
 from .errors import GraphError
 from .memory import remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, overrides
@@ -57,7 +57,7 @@ def _check_order(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
         above = nodes[ports[0].node]
         if above.kind == "source" or remembers(above.work):
             return  # What memory makes is a strand of its own.
-        if above.kind == "map_batch":
+        if above.kind == "map_batch" or is_a(above.work, ColumnOperator):
             raise _hidden(node, above, "Say event_time above it")
         if not above.options.ordered:
             raise GraphError(
@@ -91,7 +91,7 @@ def _check_times(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
                 f"far as {port}: say .event_time(…) on that stream",
                 where=node.where,
             )
-        if above.kind == "map_batch":
+        if above.kind == "map_batch" or is_a(above.work, ColumnOperator):
             raise _hidden(node, above, "Say event_time below it")
         if remembers(above.work):
             raise GraphError(
@@ -103,8 +103,9 @@ def _check_times(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
 
 
 def _hidden(node: Node, above: Node, instead: str) -> GraphError:
+    what = "the batch function" if above.kind == "map_batch" else "the operator on columns"
     return GraphError(
-        f"{node.name!r} stands below the batch function {above.name!r}, which hides which record "
+        f"{node.name!r} stands below {what} {above.name!r}, which hides which record "
         f"became which. {instead}, or use map",
         where=node.where,
     )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .actors import Actor, CallActor, RegroupActor, Surroundings, make_actor
-from .channel import Channel
+from .channel import Channel, Inbox
+from .converting import Converting
 from .merge import Merge
 from .nodes import FAILED, Port
 from .plan import Plan, PlannedActor
@@ -21,7 +22,7 @@ _PROTOTYPES = ("source", "function", "operator", "event_time", "sink")
 def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
     """The actors of a plan, with operators of their own, in the order of the plan."""
     graph = plan.graph
-    made = {planned.name: make_actor(_copied(planned), around) for planned in plan.actors}
+    made = {planned.name: make_actor(_copied(planned, plan), around) for planned in plan.actors}
     inboxes: dict[str, list[Channel]] = {name: [] for name in made}
     for actor in made.values():
         outlets = {Port(actor.nodes[-1].name, p): o for p, o in actor.outlets.items()}
@@ -37,9 +38,14 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
                 )
                 outlet.add(channel)
                 inboxes[reader].append(channel)
+    rows = {planned.name for planned in plan.actors if planned.makes == "rows"}
     for name, channels in inboxes.items():
         if channels:
-            made[name].inbox = channels[0] if len(channels) == 1 else Merge(channels)
+            inbox: Inbox = channels[0] if len(channels) == 1 else Merge(channels)
+            actor = made[name]
+            if name in rows:
+                inbox = Converting(inbox, around.limit, actor.each[0], actor.monotonic)
+            actor.inbox = inbox
     _join_dials(plan, made)
     return tuple(made.values())
 
@@ -64,10 +70,13 @@ def started_anew(plan: Plan) -> frozenset[str]:
     )
 
 
-def _copied(planned: PlannedActor) -> PlannedActor:
+def _copied(planned: PlannedActor, plan: Plan) -> PlannedActor:
     """The actor with operators of its own: those in the graph are prototypes."""
     nodes = tuple(
         replace(node, work=copy.copy(node.work)) if node.kind in _PROTOTYPES else node
         for node in planned.nodes
     )
+    source = as_source(nodes[0].work)
+    if source is not None and nodes[0].name in plan.wanted:
+        source.wanted = plan.wanted[nodes[0].name]
     return replace(planned, nodes=nodes)

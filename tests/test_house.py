@@ -25,6 +25,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 HEAVY = (
     "aiohttp",
     "asyncpg",
+    "duckdb",
     "numpy",
     "onnxruntime",
     "pandas",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .csv_records import CsvRecords as CsvRecords
 from .csv_records import csv_records as csv_records
+from .files import Files as Files
+from .files import files as files
 from .generate import Generate as Generate
 from .generate import generate as generate
 from .lines import TextLines as TextLines
@@ -28,6 +30,7 @@ __all__ = [
     "CsvRecords",
     "Delivery",
     "DeliveryLost",
+    "Files",
     "Generate",
     "NdjsonRecords",
     "PostgresqlTable",
@@ -38,6 +41,7 @@ __all__ = [
     "SqliteTable",
     "TextLines",
     "csv_records",
+    "files",
     "generate",
     "lines",
     "ndjson_records",

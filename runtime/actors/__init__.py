@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from ..plan import PlannedActor
-from .actor import Actor, Surroundings
+from .actor import Actor
 from .call_actor import CallActor
 from .chain_actor import ChainActor
+from .column_actor import ColumnActor
 from .event_time_actor import EventTimeActor
 from .operator_actor import OperatorActor
 from .regroup_actor import RegroupActor
 from .sink_actor import SinkActor
 from .source_actor import SourceActor
 from .split_actor import SplitActor
+from .surroundings import Surroundings
 
 __all__ = [
     "Actor",
     "CallActor",
+    "EventTimeActor",
+    "OperatorActor",
     "RegroupActor",
     "SinkActor",
     "SourceActor",
@@ -37,7 +41,9 @@ def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:
         case "split":
             return SplitActor(name, nodes, around)
         case "batch":
-            return RegroupActor(name, nodes, around)
+            return RegroupActor(name, nodes, around, columns=planned.columns and not planned.makes)
+        case "columns":
+            return ColumnActor(name, nodes, around, remembers=planned.remembers)
         case "operator":
             return OperatorActor(name, nodes, around, remembers=planned.remembers)
         case "sink":

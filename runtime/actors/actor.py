@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
-from ..batch import Batch, Records
+from ..batch import Batch
 from ..checkpoints.parts import Part
-from ..clock import Clock
-from ..context import Context
-from ..counts import ActorCounts, Latency, NodeCounts, streak
-from ..dead_letters import DeadLetter, describe, location
+from ..counts import ActorCounts, Latency, NodeCounts
 from ..errors import JobFailed
 from ..nodes import Node
-from ..origins import Origin, Origins
+from ..origins import Origins
 from ..outlet import Outlet
 from ..receipt import Receipt
 from ..signals import Barrier, End, Signal
+from .rejection import Letters, Refused, Rejection
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..channel import Inbox, Run
     from ..checkpoints.coordinator import Coordinator
 
-__all__ = ["Actor", "Surroundings"]
+__all__ = ["Actor"]
 
 TURN = 0.005
 """Seconds an actor may work before it lets the others run."""
@@ -39,52 +36,6 @@ processor's cache when the next actor reads it."""
 
 _CLOSING = 10.0
 """Seconds an operator has to close."""
-
-
-class Surroundings:
-    """What the job gives to each of its actors."""
-
-    __slots__ = (
-        "anew",
-        "chance",
-        "checkpoints",
-        "clock",
-        "context",
-        "credit_changed",
-        "graph",
-        "limit",
-        "loop",
-        "starts",
-        "starved",
-    )
-
-    def __init__(
-        self,
-        graph: str,
-        loop: asyncio.AbstractEventLoop,
-        clock: Clock,
-        *,
-        limit: int,
-        context: Callable[[str], Context],
-        starved: Callable[[], bool],
-        credit_changed: Callable[[], None],
-        checkpoints: Coordinator | None = None,
-        anew: frozenset[str] = frozenset(),
-    ) -> None:
-        self.graph = graph
-        self.loop = loop
-        self.clock = clock
-        self.limit = limit
-        self.context = context
-        self.starved = starved
-        self.credit_changed = credit_changed
-        self.checkpoints = checkpoints
-        self.anew = anew
-        """The sources that count their records from 0 after each start."""
-        self.chance: Callable[[], random.Random] = getattr(loop, "chance", random.Random)
-        """Chance for who retries; a loop that repeats a run has its own."""
-        self.starts = checkpoints.restored.held.token if checkpoints is not None else 0
-        """How often the job has been started on its state."""
 
 
 class Actor(ABC):
@@ -99,6 +50,7 @@ class Actor(ABC):
         self.around = around
         self.counts = ActorCounts()
         self.each = [NodeCounts(n.name, n.kind, n.options.fail_after) for n in nodes]
+        self.rejection = Rejection(around.graph, self.nodes)
         self.monotonic = around.clock.monotonic
         self.inbox: Inbox | None = None
         self.variables = copy_context()
@@ -300,77 +252,37 @@ class Actor(ABC):
     async def give_up(
         self,
         counts: NodeCounts,
-        bad: Sequence[tuple[int | None, object, Exception, int]],
+        bad: Sequence[Refused],
         batch: Batch,
         *,
         receipt: Receipt,
         count: int,
         base: int = 0,
     ) -> None:
-        """Send bad records, as (index, record, error, attempts), to the failed port of their node.
+        """Send bad records to the failed port of their node.
 
         `receipt` is a claim of their own; they stand among the `count` records from `base` on.
         """
-        graph, node = self.around.graph, counts.node
-        letters: Records = [
-            DeadLetter(graph, node, self._origin(batch, index), record, describe(error), attempts)
-            for index, record, error, attempts in bad
-        ]
-        counts.dead_letters += len(letters)
-        outlet = self.failed[node]
-        first = bad[0]
+        letters = self.rejection.letters(counts, bad, batch, count=count, base=base)
+        await self.give_up_letters(counts, letters, bad[0][2], receipt, batch.born)
+
+    async def give_up_letters(
+        self,
+        counts: NodeCounts,
+        letters: Letters,
+        error: Exception,
+        receipt: Receipt,
+        born: float,
+    ) -> None:
+        """Send these dead letters on; where nobody takes them, the first fails the job."""
+        outlet = self.failed[counts.node]
+        counts.dead_letters += len(letters.records)
         if not outlet.wired:
-            raise JobFailed(
-                f"graph {graph!r}: {letters[0]}{self._declared(first[2], node)}\n"
-                f"Nothing takes its dead letters: send {node}.failed or graph.failed to a sink "
-                "to go on past bad records.",
-                graph=graph,
-                node=node,
-            ) from first[2]
-        known = sorted(item[0] for item in bad if item[0] is not None)
-        if len(known) == len(bad):
-            longest, counts.streak = streak([i - base for i in known], count, counts.streak)
-        else:
-            longest = 0
-        if counts.fail_after is not None and longest >= counts.fail_after:
-            raise JobFailed(
-                f"graph {graph!r}: {letters[-1]}{self._declared(first[2], node)}\n"
-                f"{longest} records in a row have failed at {node!r}, with none between "
-                "them that passed: it is not the data "
-                f"(fail_after={counts.fail_after}).",
-                graph=graph,
-                node=node,
-            ) from first[2]
-        origins = batch.came_from()
-        if origins is not None:
-            whole = len(known) == len(bad)
-            origins = origins.take(known) if whole else origins.blur(len(bad))
-        await outlet.send(Batch(letters, receipt, origins, batch.born))
+            raise self.rejection.unheard(counts, letters.records[0], error) from error
+        if letters.broken:
+            raise self.rejection.not_the_data(counts, letters, error) from error
+        await outlet.send(Batch(letters.records, receipt, letters.origins, born))
 
     def failure(self, error: BaseException, what: str, origins: Origins | None = None) -> JobFailed:
         """The failure of this job by this actor, in words."""
-        where = f" on {origins.span()}" if origins is not None else ""
-        node = self.nodes[-1].name
-        return JobFailed(
-            f"graph {self.around.graph!r}: {node!r} {what}{where}: {describe(error)}"
-            + self._declared(error, node),
-            graph=self.around.graph,
-            node=node,
-        )
-
-    def _declared(self, error: BaseException, name: str) -> str:
-        """Where the node stands in the graph file, when the error names no line of the user's."""
-        declared = next((node.where for node in self.nodes if node.name == name), None)
-        if declared is None or location(error) is not None:
-            return ""
-        return f" ({name} is declared at {declared})"
-
-    @staticmethod
-    def _origin(batch: Batch, index: int | None) -> Origin | None:
-        origins = batch.came_from()
-        if origins is None:
-            return None
-        with contextlib.suppress(IndexError):
-            origin = origins.blur(1).at(0) if index is None else origins.at(index)
-            return origin if origin.source else None
-        return None
+        return self.rejection.failure(error, what, origins)

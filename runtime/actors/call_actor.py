@@ -14,10 +14,11 @@ from ..nodes import Node
 from ..origins import Origins
 from ..signals import End
 from ..tuning.meter import CallMeter
-from .actor import Actor, Surroundings
+from .actor import Actor
 from .call_dials import CallDials
 from .crew import Call, Crew
 from .invoking import invocation
+from .surroundings import Surroundings
 from .window import Window
 
 __all__ = ["CallActor"]

@@ -13,8 +13,9 @@ from ..counts import Latency
 from ..fusion import Bad, Function, Stage
 from ..nodes import Node
 from ..stages import Chain
-from .actor import TURN_RECORDS, Surroundings
+from .actor import TURN_RECORDS
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["ChainActor"]
 

@@ -11,14 +11,14 @@ from ..batch import Batch, Records
 from ..checkpoints.parts import Part
 from ..contracts import Operator
 from ..errors import LateError, RuntimeFault
-from ..memory import Memory
+from ..memory import Kept, Memory
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
-from ..signals import End, LanesLeft, Signal, Watermark
+from ..signals import End, LanesLeft, Signal, Trigger, Watermark
 from ..stores import Segment
-from .actor import Surroundings
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["OperatorActor"]
 
@@ -93,6 +93,11 @@ class OperatorActor(SlicingActor):
         """Close the operator."""
         await self._operator.close()
 
+    @property
+    def kept(self) -> Kept | None:
+        """How much the operator has in its keyed memory; None where it has none."""
+        return self._memory.kept()
+
     async def save(self, epoch: int) -> Part:
         """What the operator remembers, in its own turn: nothing is half processed now."""
         segments: list[Segment] = []
@@ -136,6 +141,8 @@ class OperatorActor(SlicingActor):
             if signal.at > self._reached:
                 self._reached = signal.at
                 await self._emit_unowed(self._operator.on_watermark(signal.at))
+        elif isinstance(signal, Trigger):
+            await self._emit_unowed(self._operator.on_trigger(signal.number))
         elif isinstance(signal, End) and not self._was_ended:
             await self._emit_unowed(self._operator.on_end())
         await self.forward(signal)

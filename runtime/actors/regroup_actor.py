@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Literal, cast
 
 from ..batch import Batch, Records, size_of
+from ..columns import Columns
 from ..nodes import Node, Regroup
 from ..origins import Origins
 from ..receipt import JoinedReceipt, Receipt
 from ..signals import End, LanesLeft, Watermark
-from .actor import Actor, Surroundings
+from .actor import Actor
+from .surroundings import Surroundings
 
 __all__ = ["RegroupActor"]
 
@@ -28,8 +30,11 @@ class RegroupActor(Actor):
     that is being filled need not be cut for it. So does the word that fewer lanes are left.
     """
 
-    def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
+    def __init__(
+        self, name: str, nodes: Sequence[Node], around: Surroundings, *, columns: bool
+    ) -> None:
         super().__init__(name, nodes, around)
+        self._columns = columns
         self._rule = cast("Regroup", nodes[0].work)
         self._left = 0
         self._cuts: deque[Batch] = deque()
@@ -90,7 +95,7 @@ class RegroupActor(Actor):
         return len(self._records) + self._left + cut + self._handing
 
     def _clear(self) -> None:
-        self._records: Records = []
+        self._records: Records = cast("Records", _Pile()) if self._columns else []
         self._receipts: list[Receipt] = []
         self._origins: list[Origins] = []
         self._known = False
@@ -172,6 +177,13 @@ class RegroupActor(Actor):
             stop = min(stop, max(start, start + size - len(self._records)))
         if limit is None:
             return stop
+        whole: object = records
+        if isinstance(whole, Columns):
+            each = max(1, whole.size // len(whole))
+            fits = max(0 if self._records else 1, (limit - self._bytes) // each)
+            stop = min(stop, start + fits)
+            self._bytes += each * (stop - start)
+            return stop
         held = self._bytes
         for index in range(start, stop):
             held += size_of(records[index])
@@ -212,7 +224,11 @@ class RegroupActor(Actor):
         receipts = self._receipts
         receipt = receipts[0] if len(receipts) == 1 else JoinedReceipt(receipts)
         origins = Origins.join(self._origins) if self._known else None
-        batch = Batch(self._records, receipt, origins, self._born)
+        records: object = self._records
+        if isinstance(records, _Pile):
+            batch = Batch.of_columns(records.joined(), receipt, origins, self._born)
+        else:
+            batch = Batch(self._records, receipt, origins, self._born)
         self.each[0].records_out += len(batch.records)
         self._clear()
         await self.emit(batch)
@@ -222,3 +238,25 @@ class RegroupActor(Actor):
         if self._mark is not None:
             mark, self._mark = self._mark, None
             await self.forward(mark)
+
+
+class _Pile:
+    """Columns that are being put together: none is copied before all are there."""
+
+    __slots__ = ("_count", "_pieces")
+
+    def __init__(self) -> None:
+        self._pieces: list[Columns] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iadd__(self, columns: Columns) -> _Pile:
+        self._pieces.append(columns)
+        self._count += len(columns)
+        return self
+
+    def joined(self) -> Columns:
+        """All of them."""
+        return Columns.join(self._pieces)

@@ -13,15 +13,17 @@ from ..attempts import Attempts, Repeatable
 from ..batch import Batch, Records
 from ..channel import Channel, Run
 from ..checkpoints.parts import Part
+from ..columns import Columns
 from ..contracts import Outcome, Sink
 from ..counts import Latency
 from ..deadline import Deadline
 from ..nodes import Node, overrides
 from ..roles import commits
-from .actor import TURN, Actor, Surroundings
+from .actor import TURN, Actor
 from .begun import Begun, begin
 from .commits import Commits
 from .keys import Keys
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..checkpoints.coordinator import Coordinator
@@ -63,6 +65,9 @@ class SinkActor(Actor):
         if overrides(self._sink, Sink, "write_keyed"):
             self._keys = Keys(around.starts, around.anew)
             self._write = self._keys.writer(self._sink)
+        self._takes_columns = bool(overrides(self._sink, Sink, "write_columns"))
+        if self._takes_columns:
+            self._write = self._write_either
         self._commits: Commits | None = None
         if around.checkpoints is not None and commits(self._sink):
             self._commits = Commits(
@@ -161,6 +166,12 @@ class SinkActor(Actor):
         held = sum(len(batch.records) for batch in tuple(self._taken))
         return held + super().holding
 
+    async def _write_either(self, records: Sequence[object], /) -> Outcome[None] | None:
+        """Write columns as columns, and records as records."""
+        if isinstance(records, Columns):
+            return await self._sink.write_columns(records)
+        return await self._sink.write(records)
+
     def _write_at_once(self, batch: Batch) -> bool:
         """Write in the turn of the sender, if that needs no wait; return whether it is done.
 
@@ -200,6 +211,7 @@ class SinkActor(Actor):
     async def work(self) -> None:
         """Read and write until the end."""
         alone = self._keys is None and inspect.iscoroutinefunction(self._sink.write)
+        alone = alone and not self._takes_columns
         if isinstance(self.inbox, Channel) and alone:
             self.inbox.at_once = self._write_at_once
         counts, latency = self.each[0], self._latency

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..nodes import Node
-from .actor import Actor, Surroundings
+from .actor import Actor
+from .surroundings import Surroundings
 
 __all__ = ["SlicingActor"]
 

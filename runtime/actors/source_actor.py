@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
 
 from ..batch import Batch, Records
 from ..checkpoints.parts import Part
+from ..columns import Columns
 from ..contracts import Bookmark, Read, Rejected, Source
 from ..dead_letters import DeadLetter, describe
-from ..errors import JobFailed, RuntimeFault
+from ..errors import RuntimeFault
 from ..identities import IDS, Identities
 from ..nodes import Node, overrides
 from ..origins import Origin, Origins
 from ..receipt import Receipt
-from ..signals import Barrier, LanesLeft, Watermark
+from ..signals import Barrier, LanesLeft, Trigger, Watermark
 from .acks import Acks
-from .actor import TURN_RECORDS, Actor, Surroundings
+from .actor import TURN_RECORDS, Actor
 from .injection import Injection
+from .reading import Reading
+from .rejection import Letters
+from .strands import Strands
+from .surroundings import Surroundings
 
 if TYPE_CHECKING:
     from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["SourceActor"]
-
-T = TypeVar("T")
-
-_WAIT = 0.0005
-"""Seconds: a read that takes less is work, not a wait."""
-
-_PACED_READS = 20
-"""A paced source is read at most so many times a second, and at least once a record."""
 
 
 class SourceActor(Actor):
@@ -41,13 +39,7 @@ class SourceActor(Actor):
     def __init__(self, name: str, nodes: Sequence[Node], around: Surroundings) -> None:
         super().__init__(name, nodes, around)
         self.source = cast("Source[object]", nodes[0].work)
-        self.read_records = 0
-        self.settled_records = 0
-        self.settled_positions: dict[str, int] = {}
-        self.waits_for_credit = False
         self.finished = False
-        self._reached: dict[str, int] = {}
-        self._unsettled: dict[str, deque[Receipt]] = {}
         self._wants_acks = bool(overrides(self.source, Source, "ack", "nack"))
         self._identities: Identities | None = None
         identity = nodes[0].options.identity
@@ -57,14 +49,19 @@ class SourceActor(Actor):
         self._acks = Acks(self.source, self._ack_broke, told)
         self._failed_beside: tuple[str, Exception] | None = None
         self._arrived: asyncio.Future[None] | None = None
-        self._credit: asyncio.Future[None] | None = None
         self._draining = False
         self._drainer: asyncio.Task[None] | None = None
         self._interruptible = False
         self._task: asyncio.Task[object] | None = None
-        self._next_read = 0.0
+        self._strands = Strands(name, self._has_arrived, self._one_settled)
+        self._reading = Reading(
+            self.source,
+            around,
+            self.counts,
+            under_way=lambda: self._strands.under_way,
+            resumed=self._has_resumed,
+        )
         self._cut: deque[Batch] = deque()
-        self._notes: dict[str, bytes] = {}
         self._lanes: tuple[str, ...] | None = None
         self._goes_on = False
         self._seeks = bool(overrides(self.source, Source, "seek"))
@@ -73,6 +70,45 @@ class SourceActor(Actor):
         self.stopped = asyncio.Event()
         restored = around.checkpoints.restored if around.checkpoints is not None else None
         self._was_ended = restored is not None and restored.ended(name)
+
+    @property
+    def read_records(self) -> int:
+        """How many records were read."""
+        return self._strands.read
+
+    @property
+    def settled_records(self) -> int:
+        """How many of them have arrived."""
+        return self._strands.arrived
+
+    @property
+    def settled_positions(self) -> dict[str, int]:
+        """Up to where each lane has arrived in full."""
+        return self._strands.settled_positions
+
+    @property
+    def waits_for_credit(self) -> bool:
+        """Whether it reads no more before some of what is under way has arrived."""
+        return self._reading.waits_for_credit
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """The last position read of each lane. Safe from any thread."""
+        return self._strands.reached
+
+    @property
+    def quiet_since(self) -> float | None:
+        """Since when it has had nothing to hand over: it waits in `read`, or it has ended.
+
+        None while it works, keeps to its rate, or waits for what is under way.
+        """
+        if self.finished or self.stopped.is_set():
+            return -math.inf
+        if not self._interruptible or self.waits_for_credit or self._cut:
+            return None
+        if self._reading.paced:
+            return None
+        return self.counts.input.since
 
     def drain(self) -> None:
         """Read no more. What was read goes on its way, then the end."""
@@ -117,10 +153,7 @@ class SourceActor(Actor):
 
     async def save(self, epoch: int) -> Part:
         """Where this source would go on: behind all that it has handed over."""
-        notes = self._notes
-        marks = {lane: Bookmark(last, notes.get(lane, b"")) for lane, last in self._reached.items()}
-        marks |= {lane: Bookmark(-1, note) for lane, note in notes.items() if lane not in marks}
-        ids = self._identities
+        ids, marks = self._identities, self._strands.bookmarks()
         return Part([ids.save(epoch)] if ids is not None else (), bookmarks=marks)
 
     async def save_end(self, keeper: Coordinator) -> Part:
@@ -174,10 +207,9 @@ class SourceActor(Actor):
             self._go_on(marks)
 
     def _go_on(self, marks: Mapping[str, Bookmark] | None) -> None:
+        self._strands.go_on(marks or {})
         for lane, mark in (marks or {}).items():
-            self._notes[lane] = mark.note
             if mark.last >= 0:
-                self._reached[lane] = mark.last
                 self._acks.goes_on_from(lane, mark.last)
 
     async def close(self) -> None:
@@ -190,9 +222,8 @@ class SourceActor(Actor):
                 self._drainer.cancel()
                 await asyncio.wait([self._drainer])
             await self._acks.finish()
-            for lane, receipts in self._unsettled.items():
-                if receipts:
-                    await self.source.nack(lane, receipts[0].first)
+            for lane, first in self._strands.left():
+                await self.source.nack(lane, first)
         finally:
             self._acks.close()
             await self.source.close()
@@ -230,14 +261,14 @@ class SourceActor(Actor):
         await self.around.loop.create_future()
 
     async def _read_all(self) -> None:
-        self._next_read = self.monotonic()
+        self._reading.begin()
         while not self._draining:
             if self._barriers.due:
                 await self._barriers.go_first()
                 continue
             try:
                 self._interruptible = self._barriers.reading = True
-                result = await self._read()
+                result = await self._reading.read(max(self.around.limit, TURN_RECORDS))
             except asyncio.CancelledError:
                 if (
                     not self._draining
@@ -254,7 +285,7 @@ class SourceActor(Actor):
                 await self._barriers.go_first()
             if result is None:
                 break
-            if isinstance(result, Watermark):
+            if isinstance(result, Watermark | Trigger):
                 await self.forward(result)
                 continue
             if isinstance(result, Barrier):
@@ -263,53 +294,11 @@ class SourceActor(Actor):
             await self._take(result)
         await self._barriers.go_first()
 
-    async def _read(self) -> Sequence[object] | Read[object] | Watermark | Barrier | None:
-        limit = max(self.around.limit, TURN_RECORDS)
-        if self.source.max_unsettled is not None:
-            limit = min(limit, await self._await_credit(self.source.max_unsettled))
-        rate = self.source.rate
-        if rate:
-            limit = min(limit, max(1, int(rate / _PACED_READS)))
-            delay = self._next_read - self.monotonic()
-            if delay > 0:
-                await self._waiting(asyncio.sleep(delay))
-        return await self._waiting(self.source.read(limit))
-
-    async def _waiting(self, something: Awaitable[T]) -> T:
-        """Await what is counted as a wait for input, unless it is over at once."""
-        began, waits = self.monotonic(), self.counts.input
-        waits.begin(began)
-        try:
-            result = await something
-        finally:
-            now = self.monotonic()
-            if now - began > _WAIT:
-                waits.end(now)
-                self._resumed = now
-            else:
-                waits.forget()
-        return result
-
-    async def _await_credit(self, most: int) -> int:
-        """Wait until fewer than `most` records are under way; return how many more may be."""
-        while (free := most - (self.read_records - self.settled_records)) <= 0:
-            self.waits_for_credit = True
-            self._credit = self.around.loop.create_future()
-            self.around.credit_changed()
-            self.counts.output.begin(self.monotonic())
-            try:
-                await self._credit
-            finally:
-                self._credit = None
-                self.waits_for_credit = False
-                self.counts.output.end(self.monotonic())
-        return free
-
     async def _take(self, result: Sequence[object] | Read[object]) -> None:
         positions: Sequence[int]
         rejected: Sequence[Rejected] = ()
         if isinstance(result, Read):
-            records, positions, lane = list(result.records), result.positions, result.lane
+            records, positions, lane = self._records_of(result), result.positions, result.lane
             rejected = result.rejected
             if len(positions) != len(records):
                 raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
@@ -317,11 +306,17 @@ class SourceActor(Actor):
             if result.lanes is not self._lanes or self._goes_on:
                 await self._tell_lanes(result.lanes)
             if result.note:
-                self._notes[lane] = result.note
+                self._strands.note(lane, result.note)
+            if result.forget:
+                self._strands.forget(result.forget)
             if not count:
                 await self.rest()
                 return
-            first, last = self._check(lane, positions, [one.position for one in rejected])
+            try:
+                also = [one.position for one in rejected]
+                first, last = self._strands.check(lane, positions, also)
+            except ValueError as error:
+                raise self.failure(error, "cannot go on") from None
         else:
             lane, records = "", result if isinstance(result, list) else list(result)
             if self._goes_on:
@@ -330,38 +325,39 @@ class SourceActor(Actor):
             if not count:
                 await self.rest()
                 return
-            first = self._reached.get(lane, -1) + 1
-            last = self._reached[lane] = first + count - 1
-            positions = range(first, last + 1)
+            positions = self._strands.counted(lane, count)
+            first, last = positions[0], positions[-1]
         if self._identities is not None:
             records, positions, strange = self._identities.sift(records, positions)
             rejected = [*rejected, *strange]
-        receipt = Receipt(self._settled, records=count, lane=lane, first=first, last=last)
-        lane_receipts = self._unsettled.get(lane)
-        if lane_receipts is None:
-            lane_receipts = self._unsettled[lane] = deque()
-        lane_receipts.append(receipt)
-        self.read_records += count
+        receipt = self._strands.claim(lane, count, first, last)
         if self.around.checkpoints is not None:
             self.around.checkpoints.batch_read()
         now = self.monotonic()
         self.each[0].records_out += len(records)
-        rate = self.source.rate
-        if rate:
-            self._next_read = max(self._next_read, now - 1.0) + count / rate
+        self._reading.took(count, now)
         if rejected:
             receipt.fork()
-            lost = Batch(
+            letters = Letters(
                 [self._letter(one.record, one.error, lane, one.position) for one in rejected],
-                receipt,
                 Origins.of(self.name, lane, [one.position for one in rejected]),
-                now,
             )
-            await self._give_up_input(lost, rejected[0].error)
+            await self.give_up_letters(self.each[0], letters, rejected[0].error, receipt, now)
         if records:
             await self._send(records, receipt, Origins.of(self.name, lane, positions), now)
         else:
             receipt.settle()
+
+    def _records_of(self, read: Read[object]) -> Records:
+        """The records as a list, or columns as they are."""
+        if not isinstance(read.records, Columns):
+            return list(read.records)
+        if not self.source.gives_columns or self._identities is not None:
+            why = (
+                "asks for the identity of each" if self._identities else "has not said that it does"
+            )
+            raise RuntimeFault(f"{self.name!r} gives columns, and {why}")
+        return cast("Records", read.records)
 
     async def _tell_lanes(self, lanes: tuple[str, ...] | None) -> None:
         """Tell which lanes are left, if that is news; after a restart the first word always is."""
@@ -372,7 +368,7 @@ class SourceActor(Actor):
     async def _send(self, records: Records, receipt: Receipt, origins: Origins, now: float) -> None:
         """Emit what was read, cut to the batch limit; one receipt stands for all of it."""
         limit, count = self.around.limit, len(records)
-        if count <= limit:
+        if count <= limit or self.source.gives_columns:
             await self.emit(Batch(records, receipt, origins, now))
             return
         receipt.fork((count - 1) // limit)
@@ -387,69 +383,23 @@ class SourceActor(Actor):
         """The records that were read and not yet sent on."""
         return sum(len(batch.records) for batch in tuple(self._cut)) + self._handing
 
-    def _check(self, lane: str, positions: Sequence[int], also: Sequence[int]) -> tuple[int, int]:
-        """The first and last position; raise when one repeats or goes backwards."""
-        everything: Sequence[int] = positions
-        if also:
-            everything = sorted([*positions, *also])
-        first, last = everything[0], everything[-1]
-        reached = self._reached.get(lane)
-        wrong: int | None = None
-        if reached is not None and first <= reached:
-            wrong = first
-        elif not (isinstance(everything, range) and everything.step > 0):
-            previous = reached
-            for position in everything:
-                if previous is not None and position <= previous:
-                    wrong, reached = position, previous
-                    break
-                previous = position
-        if wrong is not None:
-            what = "repeats" if wrong == reached else "goes back behind"
-            raise self.failure(
-                ValueError(
-                    f"position {wrong} of {Origin(self.name, lane, wrong)} {what} position "
-                    f"{reached}: a source numbers the records of a lane in ascending order"
-                ),
-                "cannot go on",
-            )
-        self._reached[lane] = last
-        return first, last
-
     def _letter(self, record: object, error: Exception, lane: str, position: int) -> DeadLetter:
         origin = Origin(self.name, lane, position)
         return DeadLetter(self.around.graph, self.name, origin, record, describe(error))
 
-    async def _give_up_input(self, letters: Batch, error: Exception) -> None:
-        counts = self.each[0]
-        counts.dead_letters += len(letters.records)
-        outlet = self.failed[self.name]
-        if not outlet.wired:
-            raise JobFailed(
-                f"graph {self.around.graph!r}: {letters.records[0]}\n"
-                f"Nothing takes its dead letters: send {self.name}.failed or graph.failed to a "
-                "sink to go on past bad records.",
-                graph=self.around.graph,
-                node=self.name,
-            ) from error
-        await outlet.send(letters)
+    def _has_resumed(self, now: float) -> None:
+        self._resumed = now
 
-    def _settled(self, receipt: Receipt) -> None:
-        """A batch has arrived in full: note it, and what is now complete up to a position."""
-        self.settled_records += receipt.records
-        unsettled = self._unsettled[receipt.lane]
-        while unsettled and unsettled[0].settled:
-            last = unsettled.popleft().last
-            self.settled_positions[receipt.lane] = last
-            if self._wants_acks and self.around.checkpoints is None:
-                self._acks.arrived(receipt.lane, last)
-        if self._credit is not None and not self._credit.done():
-            self._credit.set_result(None)
-        if self._arrived is not None and not self._pending() and not self._arrived.done():
+    def _has_arrived(self, lane: str, last: int) -> None:
+        """All of a lane has arrived, up to this position."""
+        if self._wants_acks and self.around.checkpoints is None:
+            self._acks.arrived(lane, last)
+
+    def _one_settled(self) -> None:
+        """What was read at once has arrived in full."""
+        self._reading.freed()
+        if self._arrived is not None and not self._strands.under_way and not self._arrived.done():
             self._arrived.set_result(None)
-
-    def _pending(self) -> bool:
-        return self.read_records > self.settled_records
 
     def _ack_broke(self, error: Exception) -> None:
         self._failed_beside = "could not acknowledge what has arrived", error
@@ -458,7 +408,7 @@ class SourceActor(Actor):
 
     async def _await_acks(self) -> None:
         """Stay until all that was read has arrived, so that the source can be told."""
-        if self._wants_acks and self._pending():
+        if self._wants_acks and self._strands.under_way:
             self._arrived = self.around.loop.create_future()
             await self._arrived
         await self._acks.finish()

@@ -10,8 +10,8 @@ from ..fusion import Function, Stage, refuse_coroutine
 from ..nodes import Node
 from ..signals import End
 from ..stages import Segment
-from .actor import Surroundings
 from .slicing_actor import SlicingActor
+from .surroundings import Surroundings
 
 __all__ = ["SplitActor"]
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from .runtime.checkpoints.options import State as State
 from .runtime.contracts import BatchFunction as BatchFunction
 from .runtime.contracts import Bookmark as Bookmark
+from .runtime.contracts import ColumnOperator as ColumnOperator
+from .runtime.contracts import Columns as Columns
 from .runtime.contracts import Context as Context
 from .runtime.contracts import DeadLetter as DeadLetter
 from .runtime.contracts import KeyedState as KeyedState
@@ -19,8 +21,10 @@ from .runtime.contracts import Outcome as Outcome
 from .runtime.contracts import Read as Read
 from .runtime.contracts import Rejected as Rejected
 from .runtime.contracts import Retry as Retry
+from .runtime.contracts import Row as Row
 from .runtime.contracts import Sink as Sink
 from .runtime.contracts import Source as Source
+from .runtime.contracts import Trigger as Trigger
 from .runtime.errors import BusyError as BusyError
 from .runtime.errors import DataError as DataError
 from .runtime.errors import GraphError as GraphError
@@ -38,6 +42,7 @@ from .runtime.errors import StateUnavailable as StateUnavailable
 from .runtime.errors import ThalwegError as ThalwegError
 from .runtime.errors import UnavailableError as UnavailableError
 from .runtime.graph import Graph as Graph
+from .runtime.jobs import jobs as jobs
 from .runtime.settings import setting as setting
 from .runtime.stream import Stream as Stream
 
@@ -45,6 +50,8 @@ __all__ = [
     "BatchFunction",
     "Bookmark",
     "BusyError",
+    "ColumnOperator",
+    "Columns",
     "Context",
     "DataError",
     "DeadLetter",
@@ -62,6 +69,7 @@ __all__ = [
     "Read",
     "Rejected",
     "Retry",
+    "Row",
     "SettingError",
     "Sink",
     "Source",
@@ -73,6 +81,8 @@ __all__ = [
     "StateUnavailable",
     "Stream",
     "ThalwegError",
+    "Trigger",
     "UnavailableError",
+    "jobs",
     "setting",
 ]

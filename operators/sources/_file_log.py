@@ -1,0 +1,92 @@
+"""Which files have been read: what a stream of files remembers of those behind it."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, cast
+
+import orjson
+
+from ...runtime.contracts import MisconfiguredError
+from ._note import FORGET
+
+__all__ = ["FileLog"]
+
+_BYTES = 8
+"""Of each name, in place of the name: two of a million files are one with chance 1 : 30,000,000."""
+
+
+class FileLog:
+    """The names of the files that were read, as eight bytes each, and what else is held."""
+
+    def __init__(self) -> None:
+        self.schema: dict[str, str] | None = None
+        self.triggers = 0
+        self.left = 0
+        """How many files are still to come of the trigger that is going on."""
+        self._read: set[bytes] = set()
+        self._names: bytes | None = None
+
+    def __contains__(self, path: str) -> bool:
+        return _mark(path) in self._read
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def add(self, path: str) -> None:
+        """This one has been read."""
+        self._read.add(_mark(path))
+        self._names = None
+
+    def drop(self, path: str) -> None:
+        """This one is not there any more: what comes under its name is another."""
+        self._read.discard(_mark(path))
+        self._names = None
+
+    def note(self) -> bytes:
+        """All of it, for `restore`."""
+        if self._names is None:
+            self._names = b64encode(b"".join(sorted(self._read)))
+        return orjson.dumps(
+            {
+                "kind": "files",
+                "schema": self.schema and list(self.schema.items()),
+                "triggers": self.triggers,
+                "left": self.left,
+                "read": self._names.decode(),
+            }
+        )
+
+    def restore(self, note: bytes, source: str) -> None:
+        """Go on from a note. Raises MisconfiguredError where it is none of this kind."""
+        try:
+            held: Any = orjson.loads(note)
+            if held["kind"] != "files":
+                raise ValueError(held["kind"])
+            names = b64decode(held["read"])
+            self.schema = dict(held["schema"]) if held["schema"] else None
+            self.triggers, self.left = int(held["triggers"]), int(held["left"])
+        except (ValueError, KeyError, TypeError):
+            raise MisconfiguredError(
+                f"{source} cannot go on from the saved state: another kind of source wrote it. "
+                f"Name the source differently, or {FORGET}"
+            ) from None
+        self._read = {names[at : at + _BYTES] for at in range(0, len(names), _BYTES)}
+        self._names = None
+
+
+def file_note(size: int, modified: int) -> bytes:
+    """What is remembered of a file that is being read."""
+    return orjson.dumps({"size": size, "modified": modified})
+
+
+def is_same(note: bytes, size: int, modified: int) -> bool:
+    """Whether a file is still the one of which this was noted."""
+    held: Mapping[str, object] = cast("Mapping[str, object]", orjson.loads(note))
+    return held.get("size") == size and held.get("modified") == modified
+
+
+def _mark(path: str) -> bytes:
+    return blake2b(path.encode("utf-8", "surrogateescape"), digest_size=_BYTES).digest()

@@ -1,0 +1,141 @@
+"""The columns of files and their types: given, or seen in a sample, and then held."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import glob
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from ...runtime.contracts import MisconfiguredError, MissingExtra
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["FORMATS", "Format", "Schema", "checked_schema", "described", "reader", "schema_text"]
+
+Format = Literal["ndjson", "csv", "parquet"]
+"""What the files are."""
+
+FORMATS = ("ndjson", "csv", "parquet")
+
+Schema = dict[str, str]
+"""The type of each column by name, as DuckDB writes types."""
+
+_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([\w\s,\"()\[\]]+\))?(\[\d*\])*\Z")
+_OF_PYTHON: dict[type, str] = {
+    bool: "BOOLEAN",
+    int: "BIGINT",
+    float: "DOUBLE",
+    str: "VARCHAR",
+    bytes: "BLOB",
+    dt.datetime: "TIMESTAMP WITH TIME ZONE",
+    dt.date: "DATE",
+    dt.time: "TIME",
+    decimal.Decimal: "DECIMAL(38,9)",
+}
+_SAMPLE = 20_480
+"""Rows that are looked at to see the types of columns."""
+
+
+def database() -> DuckDBPyConnection:
+    """A database of its own that reads files, loads nothing, and works in the thread that asks."""
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingExtra("a stream of files", "sql") from None
+    return duckdb.connect(
+        config={
+            "threads": 1,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+    )
+
+
+def checked_schema(schema: Mapping[str, str | type] | None) -> Schema | None:
+    """The schema with types as text. Raises ValueError and TypeError for what is none."""
+    if schema is None:
+        return None
+    if not isinstance(cast("object", schema), Mapping) or not schema:
+        raise TypeError(
+            f"schema is a dict of types by column, such as {{'n': int}}, not {schema!r}"
+        )
+    found: Schema = {}
+    for name, kind in schema.items():
+        text = _OF_PYTHON.get(kind, "") if isinstance(kind, type) else kind
+        if not isinstance(cast("object", text), str) or not _TYPE.match(text):
+            known = ", ".join(one.__name__ for one in _OF_PYTHON)
+            raise ValueError(
+                f"the type of column {name!r} is one of {known}, or what DuckDB calls a type, "
+                f"such as 'BIGINT' or 'DOUBLE[]', not {kind!r}"
+            )
+        found[name] = text
+    return found
+
+
+def schema_text(schema: Schema) -> str:
+    """The schema in a form to paste into a graph.
+
+    >>> print(schema_text({"n": "BIGINT", "word": "VARCHAR"}))
+    schema={
+        "n": "BIGINT",
+        "word": "VARCHAR",
+    }
+    """
+    lines = [f'    "{name}": "{kind}",' for name, kind in schema.items()]
+    return "\n".join(["schema={", *lines, "}"])
+
+
+def quoted(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as SQL writes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def reader(
+    path: str | Sequence[str],
+    kind: Format,
+    schema: Schema | None,
+    *,
+    bad: bool = False,
+    sample: int = _SAMPLE,
+) -> str:
+    """What reads such files, in SQL: by a schema, with `bad` rows left out, or to see a schema."""
+    paths = [path] if isinstance(path, str) else list(path)
+    names = ", ".join(text(glob.escape(os.path.abspath(one))) for one in paths)
+    pairs = ", ".join(f"{text(n)}: {text(t)}" for n, t in (schema or {}).items())
+    if kind == "parquet":
+        return f"read_parquet([{names}])"
+    if kind == "ndjson":
+        held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
+        held += ", ignore_errors=true" if bad else ""
+        return f"read_json([{names}], format='newline_delimited', compression='none'{held})"
+    held = f", types={{{pairs}}}" if schema else f", sample_size={sample}"
+    held += ", store_rejects=true" if bad else ""
+    return f"read_csv([{names}], header=true, compression='none'{held})"
+
+
+def described(link: DuckDBPyConnection, reading: str) -> Schema:
+    """The columns that are read, as DuckDB sees them."""
+    rows: list[tuple[Any, ...]] = link.execute(f"describe select * from {reading}").fetchall()
+    return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
+
+
+def check_types(link: DuckDBPyConnection, schema: Schema) -> None:
+    """Raise MisconfiguredError for a type that there is not."""
+    import duckdb
+
+    for name, kind in schema.items():
+        try:
+            link.execute(f"select cast(null as {kind})")
+        except duckdb.Error as error:
+            raise MisconfiguredError(f"the type of column {name!r}: {error}") from None

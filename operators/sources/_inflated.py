@@ -1,0 +1,63 @@
+"""Compressed files, made large for a reader, and never larger than is sensible."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any, cast
+
+from ...runtime.contracts import DataError
+
+__all__ = ["inflated"]
+
+_CHUNK = 1 << 20
+_ALWAYS = 16 << 20
+"""Bytes: a file may always become as large as that."""
+
+_ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+
+
+@contextmanager
+def inflated(path: str, max_ratio: float) -> Iterator[str]:
+    """The path of the plain file: this one, or a copy that is gone afterwards.
+
+    Raises DataError where it becomes more than `max_ratio` times as large as it is, or is torn.
+    """
+    kind = _ENDINGS.get(os.path.splitext(path)[1].lower())
+    if kind is None:
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="thalweg-", suffix=".plain") as copy:
+        most = max(_ALWAYS, int(max_ratio * os.path.getsize(path)))
+        written = 0
+        with _opened(path, kind) as packed:
+            while True:
+                try:
+                    chunk: bytes = packed.read(_CHUNK)
+                except (OSError, EOFError, zlib.error) as error:
+                    raise DataError(f"{path} is no whole {kind} file: {error}") from None
+                if not chunk:
+                    break
+                written += len(chunk)
+                if written > most:
+                    raise DataError(
+                        f"{path} becomes more than {max_ratio:g} times as large when it is "
+                        f"unpacked, which is where it was stopped: raise max_ratio if it is meant"
+                    )
+                copy.write(chunk)
+        copy.flush()
+        yield copy.name
+
+
+def _opened(path: str, kind: str) -> IO[bytes]:
+    if kind == "gzip":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    from ...runtime.contracts import arrow
+
+    opened: Any = arrow().CompressedInputStream(open(path, "rb"), "zstd")  # noqa: SIM115
+    stream: IO[bytes] = opened
+    return stream

@@ -1,0 +1,350 @@
+"""`files`: streams of files, read in columns."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, cast
+
+from ...runtime.contracts import (
+    Bookmark,
+    Context,
+    Duration,
+    MisconfiguredError,
+    Read,
+    Row,
+    Source,
+    Trigger,
+    in_seconds,
+)
+from ._file_clean import Clean, Cleaner
+from ._file_listing import Found, list_files
+from ._file_log import FileLog, file_note, is_same
+from ._file_pieces import pieces_of, schema_of_file
+from ._file_schema import (
+    FORMATS,
+    Format,
+    Schema,
+    check_types,
+    checked_schema,
+    database,
+    schema_text,
+)
+from ._note import FORGET
+from ._opened_file import OpenedFile
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Files", "files"]
+
+_log = logging.getLogger("thalweg.sources")
+
+_AHEAD = 2
+"""Files that are read at once: one thread reads each, and they seldom wait for the same."""
+
+_SELDOM = 20
+"""A folder is not looked at again before so many times the time that the last look took."""
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class Files(Source[Row]):
+    """The source that `files` makes; see there."""
+
+    gives_columns = True
+
+    def __init__(
+        self,
+        paths: Paths,
+        *,
+        format: Format,  # noqa: A002
+        schema: Mapping[str, str | type] | None,
+        max_files_per_trigger: int | None,
+        max_bytes_per_trigger: int | None,
+        latest_first: bool,
+        follow: bool,
+        poll_interval: Duration,
+        clean: Clean,
+        archive: str | os.PathLike[str] | None,
+        max_ratio: float,
+    ) -> None:
+        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        self._patterns = [os.fspath(path) for path in given]
+        if not self._patterns or not all(self._patterns):
+            raise ValueError("paths names no file, or has an empty name among others")
+        if format not in FORMATS:
+            raise ValueError(f"format is one of {FORMATS}, not {format!r}")
+        for option, value in (
+            ("max_files_per_trigger", max_files_per_trigger),
+            ("max_bytes_per_trigger", max_bytes_per_trigger),
+        ):
+            if value is not None and (not isinstance(cast("object", value), int) or value < 1):
+                raise ValueError(f"{option} is 1 or more, or None for no limit, not {value!r}")
+        if max_files_per_trigger is not None and max_bytes_per_trigger is not None:
+            raise ValueError("max_files_per_trigger and max_bytes_per_trigger: say only one")
+        if not max_ratio >= 1:
+            raise ValueError(f"max_ratio is 1 or more, not {max_ratio!r}")
+        self._format: Format = format
+        self._given = checked_schema(schema)
+        self._max_files = max_files_per_trigger
+        self._max_bytes = max_bytes_per_trigger
+        self._latest_first = latest_first
+        self._follow = follow
+        self._poll_interval = in_seconds(poll_interval, "poll_interval")
+        if not self._poll_interval:
+            raise ValueError("poll_interval is more than 0 seconds")
+        self._cleaner = Cleaner(clean, archive)
+        self._max_ratio = max_ratio
+        self._database: DuckDBPyConnection | None = None
+
+    @property
+    def schema(self) -> Schema | None:
+        """The columns and their types, once they are known: from the start if they were given."""
+        return self._log.schema if hasattr(self, "_log") else self._given
+
+    async def open(self, context: Context) -> None:
+        """Have a reader; which files there are is seen when the first is read."""
+        self._context = context
+        self._log = FileLog()
+        self._log.schema = self._given
+        self._database = database()
+        if self._given is not None:
+            await context.in_thread(check_types, self._database, self._given)
+        self._cleaner = self._cleaner.fresh(context)
+        self._started: dict[str, Bookmark] = {}
+        self._waiting: deque[Found] = deque()
+        self._known: set[str] = set()
+        self._opened: deque[OpenedFile] = deque()
+        self._group = 0
+        self._trigger_due = False
+        self._looked_until = 0.0
+
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
+        """Go on: which files were read, and how far those are that were being read."""
+        for lane, mark in bookmarks.items():
+            if lane:
+                self._started[lane] = mark
+            elif mark.note:
+                self._log.restore(mark.note, self._context.node)
+        if self._given is not None:
+            self._log.schema = self._given
+
+    async def read(self, limit: int) -> Read[Row] | Trigger | None:
+        """The next rows of the file whose turn it is; a trigger when a group of files is done."""
+        while True:
+            if self._trigger_due:
+                self._trigger_due = False
+                self._log.triggers += 1
+                return Trigger(self._log.triggers - 1)
+            if not self._group and not await self._begin_group():
+                return None
+            await self._open_ahead()
+            opened = self._opened[0]
+            piece = await opened.next()
+            if piece is None:
+                return await self._finish(opened)
+            if len(piece.columns) or piece.rejected:
+                opened.last = max(
+                    [*piece.positions[-1:], *(one.position for one in piece.rejected)]
+                )
+                file = opened.file
+                return Read(
+                    piece.columns,
+                    piece.positions,
+                    file.path,
+                    piece.rejected,
+                    note=file_note(file.size, file.modified),
+                    forget=self._cleaner.take_done(),
+                )
+
+    async def ack(self, lane: str, position: int) -> None:
+        """All up to here has arrived: a file that is complete may be put away."""
+        if await self._cleaner.arrived(lane, position):
+            self._log.drop(lane)
+            self._known.discard(lane)
+
+    async def close(self) -> None:
+        """Wait for the threads that read, and let the reader go."""
+        for opened in getattr(self, "_opened", ()):
+            await opened.close()
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    async def _begin_group(self) -> bool:
+        """Say which files come next, up to a trigger; False where there will be no more."""
+        while True:
+            await self._look()
+            if self._opened or self._waiting:
+                break
+            if not self._follow:
+                return False
+            await asyncio.sleep(self._poll_interval)
+        size, count = 0, 0
+        for file in [*(opened.file for opened in self._opened), *self._waiting]:
+            size += file.size
+            if count and self._max_bytes is not None and size > self._max_bytes:
+                break
+            count += 1
+            if count == self._max_files:
+                break
+        # After a restart, what is left of the group that was going on.
+        self._group = min(count, self._log.left) if self._log.left else count
+        self._log.left = self._group
+        return True
+
+    async def _look(self) -> None:
+        """See which files there are, unless that was done just now."""
+        now = asyncio.get_running_loop().time()
+        if self._looked_until and (not self._follow or now < self._looked_until):
+            return
+        began = perf_counter()
+        found = await self._context.in_thread(
+            list_files,
+            self._patterns,
+            lambda path: path not in self._known and path not in self._log,
+        )
+        took = perf_counter() - began
+        self._looked_until = now + max(self._poll_interval, _SELDOM * took)
+        self._known.update(file.path for file in found)
+        if found:
+            self._waiting = deque(sorted([*self._waiting, *found], reverse=self._latest_first))
+
+    async def _open_ahead(self) -> None:
+        """Have the next files read, in threads."""
+        while len(self._opened) < _AHEAD and self._waiting:
+            if self._log.schema is None:
+                await self._see_schema()
+            self._opened.append(self._start(self._waiting.popleft()))
+
+    def _start(self, file: Found) -> OpenedFile:
+        assert self._database is not None
+        assert self._log.schema is not None
+        schema = self._log.schema
+        start = 0
+        mark = self._started.pop(file.path, None)
+        if mark is not None and mark.note:
+            if not is_same(mark.note, file.size, file.modified):
+                raise MisconfiguredError(
+                    f"{file.path} was read in part, and is another file now: {FORGET}"
+                )
+            start = mark.last + 1
+        wanted = [name for name in schema if self.wanted is None or name in self.wanted]
+        link = self._database.cursor()
+        pieces = pieces_of(
+            link, file, self._format, schema, wanted=wanted, max_ratio=self._max_ratio, start=start
+        )
+        return OpenedFile(file, pieces, link, self._context, start)
+
+    async def _see_schema(self) -> None:
+        """The columns of the first file that has any; from now on they are held."""
+        assert self._database is not None
+        link = self._database.cursor()
+        try:
+            for file in self._waiting:
+                schema = await self._context.in_thread(
+                    schema_of_file, link, file.path, self._format, self._max_ratio
+                )
+                if schema:
+                    self._log.schema = schema
+                    break
+            else:
+                self._log.schema = {"nothing": "INTEGER"}  # They are all empty.
+                return
+        finally:
+            link.close()
+        _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
+        missing = sorted((self.wanted or frozenset()) - schema.keys())
+        if missing:
+            raise MisconfiguredError(
+                f"the graph asks for the columns {missing}, and the files have {list(schema)}."
+            )
+
+    async def _finish(self, opened: OpenedFile) -> Read[Row]:
+        """The file is read to its end: it is noted as such, and its lane is forgotten."""
+        path = opened.file.path
+        self._opened.popleft()
+        self._group -= 1
+        self._log.left = self._group
+        self._trigger_due = not self._group
+        self._log.add(path)
+        forget = self._cleaner.take_done()
+        if not await self._cleaner.finished(path, opened.last):
+            forget.append(path)
+        return Read([], [], note=self._log.note(), forget=forget)
+
+
+def files(
+    paths: Paths,
+    *,
+    format: Format,  # noqa: A002
+    schema: Mapping[str, str | type] | None = None,
+    max_files_per_trigger: int | None = None,
+    max_bytes_per_trigger: int | None = None,
+    latest_first: bool = False,
+    follow: bool = False,
+    poll_interval: Duration = 1.0,
+    clean: Clean = "off",
+    archive: str | os.PathLike[str] | None = None,
+    max_ratio: float = 200.0,
+) -> Files:
+    """The rows of many files, in columns: of those that are there, or of each that comes.
+
+    >>> source = files("data/*.json", format="ndjson", max_files_per_trigger=1)
+    >>> typed = files("in/*.csv.gz", format="csv", schema={"n": int, "word": str}, follow=True)
+
+    Each file is read once and whole, in the order of the time of its last change and of its name;
+    so it has to appear whole, as by a rename. Names that begin with `_` or `.` are passed over.
+    `.gz` and `.zst` are unpacked. Only the columns that the graph asks for are read. With each
+    group of files goes a trigger, at which aggregations tell their results.
+
+    Parameters:
+
+    - `paths`: a path, a pattern with `*`, `?` or `[`, a folder, or several of them.
+    - `format`: "ndjson", "csv" (with a header) or "parquet".
+    - `schema`: the types of the columns by name: of Python, such as int, or as DuckDB calls them,
+      such as "DOUBLE[]". Without it, the first file with rows decides, by a sample; then it is
+      held, also after a restart, and logged in a form to paste.
+    - `max_files_per_trigger`, `max_bytes_per_trigger` (None: all that are there): how many files,
+      or bytes of them, make a group. Say only one of both.
+    - `latest_first` (False): the newest files first.
+    - `follow` (False): go on looking for new files, each `poll_interval` seconds (1).
+    - `clean` ("off"): what becomes of a file when all of its rows have arrived: "archive" moves it
+      to the folder `archive`, "delete" deletes it.
+    - `max_ratio` (200): a packed file that becomes more times larger than that is rejected, unless
+      it stays below 16 MiB.
+
+    Raises ValueError or TypeError for options that make no sense. Opening raises `MissingExtra`
+    without DuckDB and pyarrow (the extra `sql`) and `MisconfiguredError` for a type that there is
+    not; reading does where the graph asks for a column that there is not, and where a file that was
+    read in part is another one after a restart.
+
+    - Emits when: a file, or up to 131,072 rows of one, has been read; two are read at once.
+    - Waits when: it follows, and there is no new file.
+    - Ends when: all files have been read; never when it follows.
+    - Order: that of the files, and in each that of its rows. Each file is a lane of its own;
+      positions are rows, of which blank lines are none.
+    - State: eight bytes for each file that was read, the schema, and where the files stand that are
+      being read. A file that is changed after it was read is not read again.
+    - On error: a row that is torn or does not fit the schema is rejected, with file and line, while
+      the rest of its file is read; so is a file that has vanished, cannot be unpacked or, as
+      Parquet, has other columns. What nobody asks for is not looked at.
+    """
+    return Files(
+        paths,
+        format=format,
+        schema=schema,
+        max_files_per_trigger=max_files_per_trigger,
+        max_bytes_per_trigger=max_bytes_per_trigger,
+        latest_first=latest_first,
+        follow=follow,
+        poll_interval=poll_interval,
+        clean=clean,
+        archive=archive,
+        max_ratio=max_ratio,
+    )

@@ -1,0 +1,62 @@
+"""What the job gives to each of its actors."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..clock import Clock
+from ..context import Context
+
+if TYPE_CHECKING:
+    from ..checkpoints.coordinator import Coordinator
+
+__all__ = ["Surroundings"]
+
+
+class Surroundings:
+    """What the job gives to each of its actors."""
+
+    __slots__ = (
+        "anew",
+        "chance",
+        "checkpoints",
+        "clock",
+        "context",
+        "credit_changed",
+        "graph",
+        "limit",
+        "loop",
+        "starts",
+        "starved",
+    )
+
+    def __init__(
+        self,
+        graph: str,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        *,
+        limit: int,
+        context: Callable[[str], Context],
+        starved: Callable[[], bool],
+        credit_changed: Callable[[], None],
+        checkpoints: Coordinator | None = None,
+        anew: frozenset[str] = frozenset(),
+    ) -> None:
+        self.graph = graph
+        self.loop = loop
+        self.clock = clock
+        self.limit = limit
+        self.context = context
+        self.starved = starved
+        self.credit_changed = credit_changed
+        self.checkpoints = checkpoints
+        self.anew = anew
+        """The sources that count their records from 0 after each start."""
+        self.chance: Callable[[], random.Random] = getattr(loop, "chance", random.Random)
+        """Chance for who retries; a loop that repeats a run has its own."""
+        self.starts = checkpoints.restored.held.token if checkpoints is not None else 0
+        """How often the job has been started on its state."""

@@ -1,0 +1,135 @@
+"""Columns: many rows at once, as Apache Arrow holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any, overload
+
+from .errors import MissingExtra
+
+__all__ = ["Columns", "Row", "arrow"]
+
+Row = dict[str, object]
+"""A record that was a row of columns: its values by name."""
+
+
+def arrow() -> Any:
+    """The module pyarrow, which carries no types. Raises MissingExtra without it."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise MissingExtra("a stream of columns", "sql") from None
+    return pyarrow
+
+
+class Columns(Sequence[Row]):
+    """Rows that stand in columns, around a `pyarrow.Table` or `RecordBatch`.
+
+    The runtime asks only for the number of rows, for stretches of them, and for their size; none
+    of it copies a value. Whoever wants single rows gets a dict for each, which is what columns
+    avoid.
+
+    >>> import pyarrow
+    >>> three = Columns(pyarrow.table({"word": ["a", "b", "c"], "n": [1, 2, None]}))
+    >>> len(three), three[1:].rows()
+    (3, [{'word': 'b', 'n': 2}, {'word': 'c', 'n': None}])
+    """
+
+    __slots__ = ("_count", "_size", "table")
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self._count: int = table.num_rows
+        self._size = -1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        return f"<Columns of {self._count:,} rows: {', '.join(self.names)}>"
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Columns: ...
+    def __getitem__(self, index: int | slice) -> Row | Columns:
+        """A row, or a stretch of rows that shares their memory."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(self._count)
+            if step != 1:
+                raise ValueError("columns are cut in stretches: use take for anything else")
+            return Columns(self.table.slice(start, max(0, stop - start)))
+        if not -self._count <= index < self._count:
+            raise IndexError("no row of the columns stands there")
+        return self[index % self._count : index % self._count + 1].rows()[0]
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self.table.schema.names)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the values take."""
+        if self._size < 0:
+            self._size = int(self.table.nbytes)
+        return self._size
+
+    def take(self, indices: Sequence[int]) -> Columns:
+        """The rows at `indices`, copied."""
+        return Columns(self.table.take(arrow().array(indices, type=arrow().int64())))
+
+    def rows(self) -> list[Row]:
+        """A dict for each row: slow, compared with anything that is done to columns."""
+        names = self.names
+        values = [_values(self.table.column(at)) for at in range(len(names))]
+        if not names:
+            return [{} for _ in range(self._count)]
+        return list(map(dict, map(zip, repeat(names), zip(*values, strict=True))))
+
+    @staticmethod
+    def join(several: Sequence[Columns]) -> Columns:
+        """One after the other, nothing copied; what one of them lacks is null there."""
+        if len(several) == 1:
+            return several[0]
+        pa = arrow()
+        tables = [
+            pa.Table.from_batches([one.table])
+            if isinstance(one.table, pa.RecordBatch)
+            else one.table
+            for one in several
+        ]
+        return Columns(pa.concat_tables(tables, promote_options="permissive"))
+
+
+def _values(column: Any) -> list[object]:
+    """The values of one column. Numbers without a null are read from memory as they stand."""
+    chunks = column.chunks if hasattr(column, "chunks") else [column]
+    values: list[object] = []
+    for chunk in chunks:
+        code = _PLAIN.get(str(chunk.type))
+        if code is None or chunk.null_count:
+            values += chunk.to_pylist()
+        elif len(chunk):
+            whole = memoryview(chunk.buffers()[1]).cast("B").cast(code)
+            values += whole[chunk.offset : chunk.offset + len(chunk)].tolist()
+    return values
+
+
+_PLAIN: dict[str, Any] = {
+    "int64": "q",
+    "int32": "i",
+    "int16": "h",
+    "int8": "b",
+    "uint64": "Q",
+    "uint32": "I",
+    "uint16": "H",
+    "uint8": "B",
+    "double": "d",
+    "float": "f",
+}
+"""How Python reads the numbers of each type of Arrow."""
