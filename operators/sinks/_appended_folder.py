@@ -244,8 +244,8 @@ class AppendedFolder:
 
     def _failed(self, what: str, error: OSError) -> WriteFailed:
         return WriteFailed(
-            f"{what} {self._path!r}: {error.strerror or error}; {self._records} records of this "
-            f"run ({self._bytes} bytes) are committed",
+            f"{what} {error.filename or self._path!r}: {error.strerror or error}; {self._records} "
+            f"records of this run ({self._bytes} bytes) are committed",
             path=self._path,
             records=self._records,
             bytes=self._bytes,

@@ -154,6 +154,15 @@ async def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> N
     await sink.close()
     assert (tmp_path / "precious").read_text() == "precious"
 
+    sink = await start(folder, HeldFence())
+    await sink.discard(0)
+    await sink.write([result()])
+    prepared = await sink.prepare(1)
+    with pytest.raises(WriteFailed, match=r"usage\.stdout"):
+        await sink.commit(1, prepared)
+    await sink.close()
+    assert (tmp_path / "precious").read_text() == "precious"
+
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("stored", [False, True], ids=["without a store", "with one"])
