@@ -27,6 +27,7 @@ from .columns import Columns, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
+from .did_you_mean import did_you_mean, nearest
 from .durations import Duration, in_seconds
 from .errors import (
     BusyError,
@@ -92,7 +93,9 @@ __all__ = [
     "WhenDown",
     "WhenMisconfigured",
     "arrow",
+    "did_you_mean",
     "in_seconds",
+    "nearest",
 ]
 
 R_contra = TypeVar("R_contra", contravariant=True)

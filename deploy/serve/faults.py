@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
-from ...operators.endpoints.did_you_mean import did_you_mean
+from ...runtime.did_you_mean import did_you_mean
 from ...runtime.durations import in_seconds
 from ...runtime.errors import ThalwegError
 

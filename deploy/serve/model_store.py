@@ -12,7 +12,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ...operators.endpoints.did_you_mean import did_you_mean
+from ...runtime.did_you_mean import did_you_mean
 from ...runtime.errors import MisconfiguredError, ThalwegError
 from ...runtime.stores.held_folder import sync_folder
 from .kinds import kind_of, load_file

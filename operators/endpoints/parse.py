@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Unpack
 
-from .did_you_mean import nearest
+from ...runtime.contracts import nearest
 from .endpoint import Endpoint
 from .http_options import HttpOptions
 from .kserve_v1 import kserve_v1

@@ -9,8 +9,7 @@ from typing import Any, cast
 
 import orjson
 
-from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError
-from .did_you_mean import did_you_mean
+from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError, did_you_mean
 from .endpoint import Answer
 from .java_machine import JavaMachine
 from .pmml_outputs import PmmlOutput, PmmlOutputs

@@ -7,8 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, MisconfiguredError, MissingExtra
-from .did_you_mean import did_you_mean
+from ...runtime.contracts import DataError, MisconfiguredError, MissingExtra, did_you_mean
 from .endpoint import Answer
 from .tensors import Tensor
 

@@ -9,8 +9,7 @@ from itertools import chain
 from math import prod
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, MisconfiguredError
-from .did_you_mean import did_you_mean
+from ...runtime.contracts import DataError, MisconfiguredError, did_you_mean
 
 __all__ = ["Layout", "Tensor", "arrange", "columns_of", "datatype_of", "described", "fitting"]
 
