@@ -442,6 +442,7 @@ class ColumnOperator(Operator[Any, Any]):
     meanwhile. How many rows come at a time says nothing: no result may depend on it. Where it
     raises, it must leave what it remembers as it was: the rows are then halved until the bad ones
     stand alone and become dead letters. So what it made before it raised counts for nothing.
+    `MisconfiguredError`, such as for a column that there is not, fails the job.
     """
 
     def asks_for(self, below: frozenset[str] | None) -> frozenset[str] | None:

@@ -324,7 +324,7 @@ def files(
     not; reading does where the graph asks for a column that there is not, and where a file that was
     read in part is another one after a restart.
 
-    - Emits when: a file, or up to 131,072 rows of one, has been read; two are read at once.
+    - Emits when: a file, or up to 65,536 rows of one, has been read; two are read at once.
     - Waits when: it follows, and there is no new file.
     - Ends when: all files have been read; never when it follows.
     - Order: that of the files, and in each that of its rows. Each file is a lane of its own;
@@ -333,7 +333,9 @@ def files(
       being read. A file that is changed after it was read is not read again.
     - On error: a row that is torn or does not fit the schema is rejected, with file and line, while
       the rest of its file is read; so is a file that has vanished, cannot be unpacked or, as
-      Parquet, has other columns. What nobody asks for is not looked at.
+      Parquet, has other columns. What nobody asks for is not looked at. In NDJSON, text that reads
+      as a number is one, and a fraction among whole numbers is rounded, unless a look at some
+      stretches of the file finds one: then each is rejected.
     """
     return Files(
         paths,

@@ -9,6 +9,7 @@ from ..batch import Batch, Records
 from ..columns import Columns
 from ..context import Context
 from ..contracts import ColumnOperator
+from ..errors import MisconfiguredError
 from ..gathering import Gathering
 from ..nodes import Node
 from ..receipt import Receipt
@@ -88,6 +89,8 @@ class ColumnActor(OperatorActor):
             piece = columns if stop - start == len(columns) else columns[start:stop]
             try:
                 made += await self._run(piece)
+            except MisconfiguredError:
+                raise  # No row could pass.
             except Exception as error:
                 if stop - start > 1:
                     middle = (start + stop) // 2
@@ -101,14 +104,14 @@ class ColumnActor(OperatorActor):
         work = self._columns.process_columns
         if len(columns) <= _FEW:
             return list(work(columns))
-        return await self._context.in_thread(lambda: list(work(columns)))
+        return await self._context.compute(lambda: list(work(columns)))
 
     async def _emit_unowed(self, results: Iterable[object]) -> None:
         """Emit what comes of memory, not of a record: no source waits for it."""
         if isinstance(results, tuple) and not results:
             return
         source = iter(cast("Iterable[Columns]", results))
-        while (one := await self._context.in_thread(lambda: next(source, None))) is not None:
+        while (one := await self._context.compute(lambda: next(source, None))) is not None:
             if len(one):
                 self.each[0].records_out += len(one)
                 await self.emit(Batch.of_columns(one, Receipt(), None, self.monotonic()))
