@@ -14,38 +14,27 @@ time that the client spends on a request stands beside it, since it is steadier 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
-import aiohttp
-import uvloop
 from environments import PeerMissing, Worker, prepare
 from measure import Report, arguments, interleaved, progress, spread
 from peers.flowers import (
     BATCH,
-    FIELDS,
-    HEADERS,
     IN_FLIGHT,
     Delivery,
     Flower,
     Work,
     batches,
-    decode,
     encode,
     make,
     timed,
 )
-
-from thalweg import Graph, Sink
-from thalweg.operators import score, sources
+from scoring_works import through_a_loop, through_a_loop_encoded_beforehand, through_thalweg
+from servers import LightServer
 
 PEERS = {
     "bytewax": ("bytewax", "bytewax, uvloop"),
@@ -55,117 +44,12 @@ PEERS = {
 }
 """Each in its usual way first: that is what is judged."""
 SLOW = ("requests", "httpx")
-PATH = "/ml/v4/deployments/iris/predictions?version=2020-09-01"
 FIGURES = {0.0: 0.85, 5.0: 0.95, 20.0: 0.95}
 CHECKED = 960
 """Records of the run that looks at every result."""
 
 Took = tuple[float, float]
 """Seconds on the wall and seconds of CPU time."""
-
-
-class Delivering(Sink[Flower]):
-    """Hands whole batches to a delivery."""
-
-    def __init__(self, delivery: Delivery) -> None:
-        self._take = delivery.take
-
-    async def write(self, records: Sequence[Flower]) -> None:
-        self._take(records)
-
-
-def through_thalweg(url: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
-    """The graph as anyone would write it."""
-    graph = Graph("scoring")
-    scored = (
-        graph.read("flowers", sources.records(flowers))
-        .batch(BATCH)
-        .via("score", score(f"wml+{url}", fields=FIELDS, max_in_flight=IN_FLIGHT))
-    )
-    scored.to("delivered", Delivering(delivery))
-
-    async def main() -> None:
-        async with graph.start() as job:
-            await job.wait()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
-
-
-def through_a_loop(url: str, flowers: Sequence[Flower], delivery: Delivery) -> None:
-    """What all are measured against."""
-    work = [(batch, None) for batch in batches(flowers)]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_post_all(url, iter(work), delivery))
-
-
-def through_a_loop_encoded_beforehand(
-    url: str, flowers: Sequence[Flower], delivery: Delivery, bodies: Sequence[bytes]
-) -> None:
-    """The same, without the work of encoding."""
-    work = zip(batches(flowers), bodies, strict=True)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_post_all(url, work, delivery))
-
-
-async def _post_all(
-    url: str, work: Iterator[tuple[Sequence[Flower], bytes | None]], delivery: Delivery
-) -> None:
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=IN_FLIGHT),
-        headers=HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        trust_env=False,
-    ) as session:
-
-        async def post() -> None:
-            for batch, encoded in work:
-                data = encode(batch) if encoded is None else encoded
-                async with session.post(url, data=data, allow_redirects=False) as response:
-                    if response.status != 200:
-                        raise RuntimeError(f"the server answered {response.status}")
-                    answer = await response.read()
-                delivery.take(decode(batch, answer))
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(IN_FLIGHT):
-                tasks.create_task(post())
-
-
-class Server:
-    """The model server, a process of its own."""
-
-    def __init__(self, delays: Sequence[float]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", "import scoring_server; scoring_server.main()",
-             *map(str, delays)],
-            cwd=Path(__file__).resolve().parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        ports = json.loads(self._process.stdout.readline())
-        self.urls = {
-            delay: f"http://127.0.0.1:{port}{PATH}"
-            for delay, port in zip(delays, ports, strict=True)
-        }
-
-    def cpu_seconds(self) -> float:
-        """The CPU time that it has used so far; 0 where the system does not tell."""
-        try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        except OSError:
-            return 0.0
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-    def close(self) -> None:
-        """End it."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(timeout=30)
 
 
 class Contender:
@@ -219,7 +103,7 @@ def peer(worker: Worker, name: str, url: str, records: int) -> Contender:
 
 
 def compare(
-    report: Report, delay: float, everyone: Sequence[Contender], rounds: int, server: Server
+    report: Report, delay: float, everyone: Sequence[Contender], rounds: int, server: LightServer
 ) -> None:
     """Measure everyone in turns with one delay of the server."""
     spent: dict[str, list[float]] = {one.name: [] for one in everyone}
@@ -334,7 +218,7 @@ def main() -> int:
     peers = [peer for peer in options.peers if peer != "none"]
     few = min(options.few, options.records)
     for_peers = {name: few if name in SLOW else options.records for name in peers}
-    server = Server(options.delays)
+    server = LightServer(options.delays)
     try:
         with workers(report, peers, for_peers) as processes:
             for delay, url in server.urls.items():

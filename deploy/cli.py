@@ -18,6 +18,8 @@ _COMMANDS = {
     "run": "run a graph until its sources end or a signal drains it",
     "show": "print a graph's plan, settings and drawing, without running it",
     "test": "run a graph with simulated faults, and compare what arrives",
+    "tune": "search the settings of an operator against its live endpoint",
+    "look": "print what is in files: schema, rows, counts and a summary",
     "serve": "serve models over HTTP, for tests, rehearsals and small loads",
     "model": "store models with their versions, list them, delete them",
     "score": "print what a model answers, for records given by hand",

@@ -17,6 +17,7 @@ import orjson
 
 from ..runtime.errors import MissingExtra, ThalwegError
 from ..runtime.progress import Progress
+from ..runtime.triggers.report import Status, TriggerReport
 from .address import Address, listen
 from .watchdog import Blocked
 
@@ -41,6 +42,9 @@ class Pages:
     blocked: Callable[[], Blocked | None]
     adjust: Callable[[str, Mapping[str, object]], Mapping[str, object]] | None = None
     """Sets what a node may have set while it runs; it may wait a moment, in a thread."""
+    status: Callable[[], Status] | None = None
+    recent: Callable[[], list[TriggerReport]] | None = None
+    """What the job does, and did in its last triggers, in the field names of Spark."""
 
     def metrics(self, accept: str) -> tuple[int, str, bytes]:
         """The registry, as OpenMetrics for who asks for it, else in Prometheus' text format."""
@@ -64,9 +68,24 @@ class Pages:
         """The progress."""
         return 200, _JSON, orjson.dumps(self.progress().as_dict())
 
+    def of_spark(self) -> Mapping[str, Callable[[str], tuple[int, str, bytes]]]:
+        """The pages in the field names of Spark, by their paths."""
+        status, recent = self.status, self.recent
+        if status is None or recent is None:
+            return {}
+        return {
+            "/status": lambda accept: (200, _JSON, orjson.dumps(status())),
+            "/progress/last": lambda accept: (200, _JSON, orjson.dumps(_last_of(recent()))),
+            "/progress/recent": lambda accept: (200, _JSON, orjson.dumps(recent())),
+        }
+
     def drawing(self, accept: str) -> tuple[int, str, bytes]:
         """The plan with its drawing."""
         return 200, _JSON, orjson.dumps(self.graph(), default=str)
+
+
+def _last_of(triggers: list[TriggerReport]) -> TriggerReport | None:
+    return triggers[-1] if triggers else None
 
 
 class HttpServer:
@@ -117,6 +136,7 @@ class HttpServer:
             "/readyz": self._pages.readyz,
             "/progress": self._pages.as_json,
             "/graph": self._pages.drawing,
+            **self._pages.of_spark(),
         }
         for path, page in routes.items():
             application.router.add_get(path, _handler(page))

@@ -87,6 +87,8 @@ class Launcher:
                     lambda: drawing,
                     watchdog.blocked,
                     adjuster(job, asyncio.get_running_loop()),
+                    lambda: job.status,
+                    lambda: job.recent_progress,
                 )
                 server = HttpServer(self._http, pages)
                 server.start()
@@ -223,7 +225,7 @@ def _announce(server: HttpServer, reporter: Reporter) -> None:
             "and asks nobody who they are"
         )
     reporter.say(
-        f"thalweg: http://{server.address} tells /metrics /healthz /readyz /progress /graph"
+        f"thalweg: http://{server.address} tells /metrics /healthz /readyz /progress /status /graph"
     )
 
 

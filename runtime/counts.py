@@ -75,6 +75,11 @@ class Waits:
         """It was no wait."""
         self._waited = self._waited[0], None
 
+    @property
+    def since(self) -> float | None:
+        """Since when it waits; None while it does not."""
+        return self._waited[1]
+
     def seconds(self, now: float) -> float:
         """All waits up to now."""
         before, since = self._waited

@@ -12,7 +12,7 @@ from .nodes import FAILED, Kind, Node, NodeOptions, Port, declared_at, is_a, is_
 from .stream import Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from os import PathLike
 
     from prometheus_client import CollectorRegistry
@@ -162,11 +162,15 @@ class Graph:
 
     def with_work(self, work: Mapping[str, object]) -> Graph:
         """The same graph with other sources, operators or sinks at the nodes of these names."""
+        return self.of_nodes(
+            replace(node, work=work[node.name]) if node.name in work else node
+            for node in self.nodes
+        )
+
+    def of_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """A graph of the same name and bounds, with these nodes and no others."""
         other = copy.copy(self)
-        other._nodes = {
-            name: replace(node, work=work[name]) if name in work else node
-            for name, node in self._nodes.items()
-        }
+        other._nodes = {node.name: node for node in nodes}
         return other
 
     def plan(self) -> Plan:

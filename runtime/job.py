@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .accounts import left_behind, progress_of
+from .accounts import progress_of
 from .actors import Actor, RegroupActor, SourceActor, Surroundings
 from .adjusting import adjust
 from .checkpoints.keeper import Keeper
@@ -19,12 +19,16 @@ from .checkpoints.recovery import Restored
 from .clock import Clock
 from .context import Context
 from .counters import Counters
-from .errors import JobCancelled, JobFailed, ThalwegError
+from .course import Course
+from .errors import ThalwegError
+from .jobs import jobs
 from .plan import Plan
 from .progress import JobState, Progress
 from .pushing import Delivery, Pushes
-from .stopping import PATIENCE, Stopping
 from .threads import Threads
+from .triggers.available import until_all_arrived
+from .triggers.report import Status, TriggerReport
+from .triggers.triggers import Triggers
 from .tuning.dials import Dials
 from .wiring import started_anew, wire
 
@@ -64,72 +68,64 @@ class Job:
         self.id = os.urandom(8).hex()
         self.name = plan.graph.name
         self.counters = Counters()
-        self.state: JobState = "created"
-        self.actors: tuple[Actor, ...] = ()
         self._metrics = metrics
         self._unregister: Callable[[], None] | None = None
         self._keeper = None if state is None else Keeper(plan, state)
         if self._keeper is None:
             check_without_store(plan)
-        self._tasks: dict[asyncio.Task[None], Actor] = {}
-        self._failure: BaseException | None = None
-        self._cancelled: JobCancelled | None = None
-        self._cancelling = False
-        self._left = 0
+        self._course = Course(self.name, None if self._keeper is None else self._keeper.close)
+        self._triggers = Triggers(self.name, self.id, self._course)
         self._pushes = Pushes(self.name)
-        self._opening: asyncio.Task[None] | None = None
         self._clock: Clock | None = None
-        self._began = 0.0
-        self._lasted: float | None = None
+
+    @property
+    def state(self) -> JobState:
+        """What the job does, or how it ended."""
+        return self._course.state
+
+    @property
+    def actors(self) -> tuple[Actor, ...]:
+        """What runs, in the order of the plan; nothing before the job has begun."""
+        return self._course.actors
 
     async def __aenter__(self) -> Job:
         """Open every operator and start. Raises JobFailed when one cannot be opened."""
         if self.state != "created":
             raise ThalwegError("a job starts once: call graph.start() for another")
-        self._loop = asyncio.get_running_loop()
-        self._threads = Threads(self.name, self._loop)
-        self._stopping = Stopping(self._tasks, self._loop, self._give_up)
-        self._clock = Clock(self._loop)
-        self._began = self._clock.monotonic()
-        self._finished: asyncio.Future[None] = self._loop.create_future()
-        self._go = asyncio.Event()
-        self.state = "starting"
+        course, loop = self._course, asyncio.get_running_loop()
+        self._threads = Threads(self.name, loop)
+        self._clock = clock = Clock(loop)
+        course.begin(loop, clock, self._threads)
+        jobs.add(self)
         try:
             if self._keeper is not None:
                 # A task, so that who stops the job need not wait for another copy's lease.
-                self._opening = self._loop.create_task(self._keeper.open(self._clock, self._lost))
-                await self._opening
-            if not self._cancelling:
-                self._build()
+                await course.opening(self._keeper.open(clock, course.lost))
+            if not course.stopping:
+                self._build(loop, clock)
         except BaseException as error:
-            await self._could_not_begin(error)
+            await course.could_not_begin(error)
             me = asyncio.current_task()
-            if not self._cancelling or (me is not None and me.cancelling()):
+            if not course.stopping or (me is not None and me.cancelling()):
                 raise
-        for actor in self.actors:
-            task = self._loop.create_task(
-                actor.run(self._go),
-                name=f"thalweg:{self.name}/{actor.name}",
-                context=actor.variables,
-            )
-            self._tasks[task] = actor
-            self._left += 1
-            task.add_done_callback(self._actor_done)
-        if not self._tasks:
-            self._finish()
+        course.start()
         try:
-            opened = [await actor.ready for actor in self.actors]
+            opened = [await actor.ready for actor in course.actors]
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
-        if not all(opened) or self._cancelling:
+        if not all(opened) or course.stopping:
             # One could not be opened and says why when it is closed, or somebody was quicker.
             await self.__aexit__(None, None, None)
-        if self.state == "starting":
-            self.state = "running"
-            if self._keeper is not None:
-                self._keeper.start(self.actors)
-        self._go.set()
+        if course.state == "starting":
+            course.state = "running"
+            keeper = self._keeper
+            if keeper is None:
+                self._triggers.begin(clock, None, None)
+            else:
+                self._triggers.begin(clock, keeper.coordinator, keeper.fence.lineage)
+                keeper.start(course.actors)
+        course.go()
         return self
 
     async def __aexit__(
@@ -142,7 +138,7 @@ class Job:
         try:
             if error is not None:
                 await self.cancel()
-                failure = self._failure
+                failure = self._course.failure
                 if failure not in (None, error) and isinstance(error, ThalwegError):
                     # What the program met, such as a lost delivery, is what came of the failure.
                     assert failure is not None
@@ -162,11 +158,8 @@ class Job:
             raise ThalwegError(
                 f"the job of graph {self.name!r} has not begun: enter it by `async with`"
             )
-        await asyncio.shield(self._finished)
-        if self._failure is not None:
-            raise self._failure
-        if self._cancelled is not None:
-            raise self._cancelled
+        await asyncio.shield(self._course.finished)
+        self._course.raise_what_came()
 
     async def drain(self, *, timeout: float | None = None) -> None:
         """Stop the sources, let everything that was read arrive, and end.
@@ -175,7 +168,7 @@ class Job:
         which counts what was not processed. Raises JobFailed as `wait` does.
         """
         if self.state in ("starting", "running"):
-            self.state = "draining"
+            self._course.state = "draining"
             for actor in self.actors:
                 if isinstance(actor, SourceActor):
                     actor.drain()
@@ -203,17 +196,17 @@ class Job:
             raise ThalwegError(
                 f"the job of graph {self.name!r} has no store to go on from: drain it instead"
             )
-        limit = asyncio.timeout(timeout)
+        course, limit = self._course, asyncio.timeout(timeout)
         try:
             async with limit:
-                if self.state == "running":
-                    self.state = "suspending"
+                if course.state == "running":
+                    course.state = "suspending"
                     sources = [one for one in self.actors if isinstance(one, SourceActor)]
-                    await self._keeper.suspend(sources, self._finished)
-                    self._stop()
-                elif self.state == "starting":
-                    self.state = "suspending"
-                    self._stop()
+                    await self._keeper.suspend(sources, course.finished)
+                    course.stop()
+                elif course.state == "starting":
+                    course.state = "suspending"
+                    course.stop()
                 await self.wait()
         except TimeoutError:
             if not limit.expired():
@@ -224,6 +217,11 @@ class Job:
             await self.cancel()
             raise
 
+    async def stop(self, *, timeout: float | None = None) -> None:
+        """Stop as leaving the block does: `suspend` where there is a store, else `drain`."""
+        stop = self.drain if self._keeper is None else self.suspend
+        await stop(timeout=timeout)
+
     async def checkpoint(self) -> int:
         """Take an epoch of all that was read by now; return its number when it is committed.
 
@@ -233,7 +231,7 @@ class Job:
             raise ThalwegError(f"the job of graph {self.name!r} has no store")
         if self.state == "created":
             await self.wait()
-        number = await self._keeper.checkpoint(self._finished)
+        number = await self._keeper.checkpoint(self._course.finished)
         if number is None:
             await self.wait()
             raise ThalwegError(f"the job of graph {self.name!r} has ended")
@@ -265,10 +263,9 @@ class Job:
         """Stop at once, sources first, and count what was not processed."""
         if self.state == "created":
             await self.wait()
-        if not self._finished.done():
-            self._cancelled = self._cancelled or JobCancelled("", unprocessed={}, settled={})
-            self._stop()
-            await asyncio.shield(self._finished)
+        if not self._course.finished.done():
+            self._course.cancel()
+            await asyncio.shield(self._course.finished)
 
     async def push(self, name: str, records: Sequence[object]) -> Delivery:
         """Feed the `push` source of this name, waiting while it is full.
@@ -277,13 +274,13 @@ class Job:
         JobFailed or JobCancelled when the job has stopped.
         """
         take = self._pushes.of(name, self.actors)
-        if self._finished.done():
+        if self._course.finished.done():
             await self.wait()
             raise ThalwegError(f"the job of graph {self.name!r} has ended: start another")
         try:
             return await take(records)
         except ThalwegError:
-            if self._cancelling:
+            if self._course.stopping:
                 await self.wait()  # The source is closed because the job stops: say why.
             raise
 
@@ -292,9 +289,61 @@ class Job:
         """What the job went on from, once it has begun; None without a store."""
         return None if self._keeper is None else self._keeper.restored
 
+    @property
+    def is_active(self) -> bool:
+        """Whether the job has begun and not ended."""
+        return self.state in ("starting", "running", "suspending", "draining")
+
+    def exception(self) -> BaseException | None:
+        """What the job failed of; None while it has not failed."""
+        return self._course.failure
+
+    async def process_all_available(self, *, quiet: float = 0.1) -> None:
+        """Return when all that the sources had to hand over has arrived everywhere.
+
+        A source has no more when it has had nothing to hand over for `quiet` seconds: take more
+        than the interval of a source that looks for news at intervals. With a store an epoch is
+        taken, and committed. A source that never pauses never lets this return. Raises as `wait`
+        does where the job fails or is cancelled first, ValueError for a negative number.
+        """
+        if self.state == "created":
+            await self.wait()
+        assert self._clock is not None
+        await until_all_arrived(self._course, self._clock, quiet)
+        if self._keeper is not None and self.state == "running":
+            await self._keeper.checkpoint(self._course.finished)
+        self._triggers.close()
+        if self._course.finished.done():
+            self._course.raise_what_came()
+
+    @property
+    def status(self) -> Status:
+        """What the job does at this moment, in Spark's field names. Safe from any thread."""
+        return self._triggers.status()
+
+    @property
+    def last_progress(self) -> TriggerReport | None:
+        """What the job did in its last trigger, in Spark's field names; None before the first.
+
+        With a store a trigger is an epoch. Without one it is what passed since somebody looked
+        before, a second ago or more. `progress()` has the totals. Safe from any thread.
+        """
+        return self._triggers.last()
+
+    @property
+    def recent_progress(self) -> list[TriggerReport]:
+        """The last hundred triggers, the oldest first. Safe from any thread."""
+        return self._triggers.recent()
+
     def progress(self) -> Progress:
-        """What the job has done so far: plain numbers, cheap, and safe to read from any thread."""
-        now = self._clock.monotonic() if self._clock is not None else 0.0
+        """What the job has done so far: plain numbers, cheap, and safe to read from any thread.
+
+        These are totals. `last_progress` tells the last trigger alone, in Spark's field names.
+        """
+        now, seconds = 0.0, 0.0
+        if self._clock is not None:
+            now, lasted = self._clock.monotonic(), self._course.lasted
+            seconds = lasted if lasted is not None else now - self._course.began
         sources = [actor for actor in self.actors if isinstance(actor, SourceActor)]
         nodes = tuple(one for actor in self.actors for one in progress_of(actor, now))
         return Progress(
@@ -302,7 +351,7 @@ class Job:
             name=self.name,
             state=self.state,
             timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            seconds=self._lasted if self._lasted is not None else now - self._began,
+            seconds=seconds,
             read=sum(actor.read_records for actor in sources),
             settled=sum(actor.settled_records for actor in sources),
             dead_letters=sum(node.dead_letters for node in nodes),
@@ -310,13 +359,12 @@ class Job:
             epochs=None if self._keeper is None else self._keeper.progress(now),
         )
 
-    def _build(self) -> None:
+    def _build(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
         graph = self.plan.graph
-        assert self._clock is not None
         around = Surroundings(
             graph.name,
-            self._loop,
-            self._clock,
+            loop,
+            clock,
             limit=graph.max_batch_size,
             context=self._context,
             starved=self._starved,
@@ -324,7 +372,7 @@ class Job:
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
         )
-        self.actors = wire(self.plan, around)
+        self._course.actors = wire(self.plan, around)
         if self._metrics is not None:
             from .metrics import export
 
@@ -350,101 +398,3 @@ class Job:
             for actor in self.actors:
                 if isinstance(actor, RegroupActor) and actor.inbox is not None:
                     actor.inbox.wake()
-
-    def _lost(self, error: BaseException) -> None:
-        """The state cannot be kept any more: that fails the job."""
-        if self._failure is None and not self._finished.done():
-            self._failure = JobFailed(
-                f"graph {self.name!r}: {error}", graph=self.name, node="state"
-            )
-            self._failure.__cause__ = error
-            self._stop()
-
-    def _actor_done(self, task: asyncio.Task[None]) -> None:
-        actor = self._tasks[task]
-        if not actor.ready.done():
-            actor.ready.set_result(False)  # Cancelled before its first turn.
-        error = None if task.cancelled() else task.exception()
-        if error is not None and self._failure is None:
-            self._failure = error
-            if not isinstance(error, JobFailed) and isinstance(error, Exception):
-                self._failure = actor.failure(error, "failed")
-                self._failure.__cause__ = error
-        elif task.cancelled() and not self._cancelling and self._failure is None:
-            # Nobody of ours cancelled it: user code raised CancelledError, or cancelled the task.
-            self._failure = actor.failure(
-                asyncio.CancelledError("cancelled by something inside it"), "stopped"
-            )
-        if self._failure is not None and not self._closing_only(actor):
-            self._stop()
-        # Counted here, not asked of the tasks: two may be done before either is looked at.
-        self._left -= 1
-        if not self._left:
-            self._finish()
-
-    async def _could_not_begin(self, error: BaseException) -> None:
-        """Nothing has run yet: let go of the state, and tell everyone who waits."""
-        if self._keeper is not None:
-            await self._keeper.close()
-        if not self._cancelling:
-            if isinstance(error, Exception):
-                self._failure = error
-            else:
-                self._cancelled = JobCancelled("", unprocessed={}, settled={})
-        assert self._clock is not None
-        self._lasted = self._clock.monotonic() - self._began
-        self._conclude()
-
-    def _closing_only(self, actor: Actor) -> bool:
-        """Whether this actor had done its work and only could not close: the others go on."""
-        return actor.work_done
-
-    def _stop(self) -> None:
-        """Cancel every actor, in the order of the plan, and again while one does not stop."""
-        if self._cancelling:
-            return
-        self._cancelling = True
-        self._go.set()
-        if self._opening is not None:
-            self._opening.cancel()
-        self._stopping.begin()
-
-    def _give_up(self, names: Sequence[str]) -> None:
-        """These actors go on whatever one does: end without them."""
-        if self._failure is None:
-            self._failure = JobFailed(
-                f"graph {self.name!r}: {names} did not stop within {PATIENCE:g} s of being "
-                "cancelled: something in them swallows CancelledError",
-                graph=self.name,
-                node=names[0],
-            )
-        self._finish()
-
-    def _finish(self) -> None:
-        if self._finished.done():
-            return
-        assert self._clock is not None
-        self._lasted = self._clock.monotonic() - self._began
-        if self._keeper is None:
-            self._conclude()
-            return
-        # Its last act: the next copy of the job need not wait for this one's state.
-        closing = self._loop.create_task(self._keeper.close())
-        closing.add_done_callback(self._conclude)
-
-    def _conclude(self, closing: asyncio.Task[None] | None = None) -> None:
-        if closing is not None and not closing.cancelled() and (error := closing.exception()):
-            self._failure = self._failure or error
-        if self._finished.done():
-            return
-        self._threads.close()
-        if self._failure is not None:
-            self.state = "failed"
-        elif self._cancelled is not None:
-            self.state = "cancelled"
-            self._cancelled = left_behind(self.name, self.actors)
-        elif self.state == "suspending" and self._cancelling:
-            self.state = "suspended"
-        else:
-            self.state = "drained" if self.state == "draining" else "ended"
-        self._finished.set_result(None)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
+from .seen_times import SeenTimes
 from .signals import Watermark
 
 __all__ = ["Lane", "Lanes"]
@@ -48,6 +49,7 @@ class Lanes:
         "_to_come",
         "_told",
         "known",
+        "seen",
     )
 
     def __init__(self, lateness: float, idle_after: float | None) -> None:
@@ -66,9 +68,13 @@ class Lanes:
         self._told = Watermark(-math.inf)
         self.known = False
         """Whether a record of any lane has been judged."""
+        self.seen: SeenTimes | None = None
+        """What the times were, for whoever wants to know; None while nobody does."""
 
     def judge(self, lane: Lane, times: Sequence[float]) -> list[int]:
         """Take in the next records of a lane; return the indices of those that are late."""
+        if self.seen is not None:
+            self.seen.note(times)
         awake, newest = self._awake, self._awake.pop(lane, None)
         if newest is None:
             newest = self._resting.pop(lane, -math.inf)

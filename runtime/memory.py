@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 from .contracts import Operator
@@ -11,7 +12,7 @@ from .nodes import Node, is_a, overrides
 from .state import KeyedState
 from .stores import Segment
 
-__all__ = ["WHOLE", "Memory", "needs_store", "remembers", "upgraded_by", "versions_of"]
+__all__ = ["WHOLE", "Kept", "Memory", "needs_store", "remembers", "upgraded_by", "versions_of"]
 
 WHOLE = ""
 """The part that holds what the operator's own `snapshot` returns."""
@@ -49,17 +50,42 @@ def upgraded_by(work: object) -> frozenset[str]:
     return frozenset(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many keys the keyed states of an operator hold, and what the last epoch saved of them.
+
+    `changed` and `removed` are the keys that were assigned and deleted between the last two epochs.
+    """
+
+    keys: int
+    changed: int
+    removed: int
+
+
 class Memory:
     """The memory of one operator: its own snapshot, and each `KeyedState` among its attributes."""
 
     def __init__(self, node: str, operator: Operator[Any, Any]) -> None:
         self._node = node
         self._operator = operator
+        self._states: tuple[KeyedState[Any, Any], ...] = ()
 
     def begin(self, now: Callable[[], float] | None = None) -> None:
         """Give the operator empty keyed states of its own, by the clock `now`; before it opens."""
         for name, state in _states(self._operator).items():
             setattr(self._operator, name, state.fresh(now))
+        self._states = tuple(_states(self._operator).values())
+
+    def kept(self) -> Kept | None:
+        """How much is in its keyed states; None where it has none. Safe from any thread."""
+        states = self._states
+        if not states:
+            return None
+        return Kept(
+            max(state.size for state in states),
+            max(state.saved_changed for state in states),
+            max(state.saved_removed for state in states),
+        )
 
     def save(self, epoch: int) -> Iterator[Segment | None]:
         """The segments of an epoch; None in between, where others may have a turn.

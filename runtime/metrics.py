@@ -18,8 +18,11 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from .actors import CallActor
 from .counts import LATENCY_BUCKETS
-from .progress import JobState, NodeProgress, Progress
+from .progress import CallProgress, JobState, NodeProgress, Progress
+from .tuning.decisions import OUTCOMES
+from .tuning.limits import LIMITS
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -53,6 +56,8 @@ class JobCollector(Collector):
         yield from self._of_nodes(progress)
         yield from self._of_channels(progress)
         yield self._latency()
+        yield from self._of_calls(progress)
+        yield from self._of_tuning()
         yield from self._of_operators()
 
     def _state(self, progress: Progress) -> Metric:
@@ -169,6 +174,89 @@ class JobCollector(Collector):
                     [self._job.name, actor.nodes[-1].name], buckets, actor.latency.sum
                 )
         return family
+
+    def _of_calls(self, progress: Progress) -> Iterator[Metric]:
+        """Of nodes whose calls are repeated: how they fared, what is in force, what limits."""
+        nodes = [(node.node, node.calls) for node in progress.nodes if node.calls is not None]
+        if not nodes:
+            return
+        labels = ["graph", "node"]
+        counted = CounterMetricFamily(
+            "thalweg_calls",
+            "Calls that were answered, that were told to wait, or that came to nothing",
+            labels=[*labels, "outcome"],
+        )
+        limited = GaugeMetricFamily(
+            "thalweg_calls_limited",
+            "1 for what holds the node back; all 0 while nothing has been asked for",
+            labels=[*labels, "by"],
+        )
+        for name, calls in nodes:
+            for outcome in ("answered", "refused", "failed"):
+                counted.add_metric([progress.name, name, outcome], getattr(calls, outcome))
+            by = (calls.limited_by or "").partition(":")[0]
+            for limit in LIMITS:
+                limited.add_metric([progress.name, name, limit], float(limit == by))
+        yield counted
+        yield limited
+        gauges: tuple[tuple[str, str, Callable[[CallProgress], float | None]], ...] = (
+            ("max_in_flight", "Calls that may be under way at once", lambda c: c.max_in_flight),
+            ("allowed", "As many of these as the other side takes", lambda c: c.allowed),
+            ("max_batch_size", "Records in a batch for the node", lambda c: c.max_batch_size),
+            ("linger_seconds", "How long a record waits for its batch", lambda c: c.linger),
+        )
+        for metric, text, value in gauges:
+            family = GaugeMetricFamily(f"thalweg_calls_{metric}", text, labels=labels)
+            for name, calls in nodes:
+                found = value(calls)
+                if found is not None:
+                    family.add_metric([progress.name, name], found)
+            yield family
+
+    def _of_tuning(self) -> Iterator[Metric]:
+        """Of nodes that find their settings by themselves: what was tried, and what came of it."""
+        nodes = [
+            (actor.nodes[0].name, actor.dials.controller, actor.dials.decisions)
+            for actor in self._job.actors
+            if isinstance(actor, CallActor)
+        ]
+        labels = ["graph", "node"]
+        active = GaugeMetricFamily(
+            "thalweg_tuning_active", "1 unless settings were made by hand", labels=labels
+        )
+        trials = CounterMetricFamily(
+            "thalweg_tuning_trials", "Settings that were measured", labels=[*labels, "outcome"]
+        )
+        refusals = CounterMetricFamily(
+            "thalweg_tuning_refusals", "Times that calls at once were cut after one", labels=labels
+        )
+        gauges = {
+            name: GaugeMetricFamily(f"thalweg_tuning_{name}", text, labels=labels)
+            for name, text in (
+                ("record_seconds", "What each record adds to a call, by the line through times"),
+                ("call_seconds", "What a call takes beside its records, by that line"),
+                ("records_per_second", "The rate that the setting in force had when measured"),
+                ("p99_seconds", "The time of 99 of 100 calls then"),
+                ("bound_seconds", "The most that this may be"),
+            )
+        }
+        for name, controller, decisions in nodes:
+            if decisions is None:
+                continue
+            key = [self._job.name, name]
+            active.add_metric(key, float(controller is not None))
+            refusals.add_metric(key, decisions.refusals)
+            for outcome in OUTCOMES:
+                trials.add_metric([*key, outcome], decisions.trials[outcome])
+            if controller is not None:
+                gauges["record_seconds"].add_metric(key, controller.fit.each)
+                gauges["call_seconds"].add_metric(key, controller.fit.base)
+                gauges["bound_seconds"].add_metric(key, controller.goal.p99)
+            best = decisions.best
+            gauges["records_per_second"].add_metric(key, 0.0 if best is None else best.rate)
+            gauges["p99_seconds"].add_metric(key, 0.0 if best is None else best.p99)
+        if trials.samples:
+            yield from (active, trials, refusals, *gauges.values())
 
     def _of_operators(self) -> Iterator[Metric]:
         for name, text, labels, values in self._job.counters.families():

@@ -14,6 +14,7 @@ from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
 from .timing import check_times, needs_origins
+from .tuning.feeding import check_tuned
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -75,6 +76,7 @@ class Plan:
         for node in nodes.values():
             _check_memory(node)
         check_times(nodes, inputs)
+        check_tuned(nodes, inputs, consumers)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]
         exact = _exact(nodes, consumers)
         columns = in_columns(order, inputs)

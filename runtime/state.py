@@ -59,6 +59,8 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         "_ttl",
         "_upgrade",
         "_values",
+        "saved_changed",
+        "saved_removed",
         "version",
     )
 
@@ -90,6 +92,15 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         """The keys of the round that is under way, of which `_at` have had their turn."""
         self._at = 0
         self._began = 0
+        self.saved_changed = 0
+        """The keys that had been assigned when it was last saved."""
+        self.saved_removed = 0
+        """The keys that had been deleted when it was last saved, and had not come back."""
+
+    @property
+    def size(self) -> int:
+        """The keys it holds, with those whose time is over. Safe from any thread."""
+        return len(self._values)
 
     @property
     def upgrades(self) -> bool:
@@ -194,6 +205,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         self.expire()
         changed, self._changed = self._changed, set()
         removed, self._gone = self._gone, set()
+        self.saved_changed, self.saved_removed = len(changed), len(removed - changed)
         values, since = self._values, self._since
         count = len(changed) + len(removed)
         if since is None or (count and 2 * count >= len(values)):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 WITH_CODE = [ROOT / "README.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 NAMED = re.compile(r"# (\w+\.py)\n")
-COMMANDS = ("run", "show", "test", "serve", "model", "score", "check")
+COMMANDS = ("run", "show", "test", "tune", "look", "serve", "model", "score", "check")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def test_a_command_exists_with_its_options(
     assert words[1] in COMMANDS, command
     with pytest.raises(SystemExit):
         cli.main([words[1], "--help"])
-    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
     options = {word.partition("=")[0] for word in words[2:] if word.startswith("-")}
     assert options <= known, command
     if "/" in words[2] and "://" not in words[2]:

@@ -13,7 +13,7 @@ from ..loading import Loaded, load
 if TYPE_CHECKING:
     from ...runtime.checkpoints.options import State
 
-__all__ = ["add_graph", "add_state", "graph_of", "seconds", "state_of"]
+__all__ = ["add_graph", "add_samples", "add_state", "graph_of", "seconds", "state_of"]
 
 
 def add_graph(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,19 @@ def graph_of(arguments: argparse.Namespace) -> Loaded:
     target: str = arguments.graph
     given: dict[str, str] = arguments.given
     return load(target, given)
+
+
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Declare `--source`: records that stand for those of a source."""
+    parser.add_argument(
+        "--source",
+        action=_Sample,
+        default={},
+        dest="samples",
+        metavar="NAME=FILE",
+        help="records of a source that cannot be read again, one JSON value a line; may be "
+        "repeated",
+    )
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
@@ -132,3 +145,23 @@ class _Assignment(argparse.Action):
             parser.error(f"--set {name}=… is given twice")
         given[name] = value
         setattr(namespace, self.dest, given)
+
+
+class _Sample(argparse.Action):
+    """Collects `name=file` words into a dict; a name given twice is a mistake."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        name, equals, file = str(values).partition("=")
+        samples: dict[str, str] = dict(getattr(namespace, self.dest))
+        if not equals or not name or not file:
+            parser.error(f"--source takes NAME=FILE, not {values!r}")
+        if name in samples:
+            parser.error(f"--source {name}=… is given twice")
+        samples[name] = file
+        setattr(namespace, self.dest, samples)

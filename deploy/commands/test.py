@@ -8,14 +8,13 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 
 from ...runtime.testing.simulation import FAULTS
 from ..exit_status import ExitStatus
 from ..simulations.client import try_seeds
 from ..simulations.findings import Findings, came_through, told
 from ..simulations.trial import Trial, Unfit
-from .arguments import add_graph, seconds
+from .arguments import add_graph, add_samples, seconds
 
 __all__ = ["configure", "execute"]
 
@@ -65,15 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many records are read of each source at most (1000)",
     )
-    parser.add_argument(
-        "--source",
-        action=_Sample,
-        default={},
-        dest="samples",
-        metavar="NAME=FILE",
-        help="records of a source that cannot be read again, one JSON value a line; may be "
-        "repeated",
-    )
+    add_samples(parser)
     parser.add_argument(
         "--faults",
         type=_faults,
@@ -182,26 +173,6 @@ class _Progress:
         if self._drawn:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             self._drawn = False
-
-
-class _Sample(argparse.Action):
-    """Collects `name=file` words into a dict; a name given twice is a mistake."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[object] | None,
-        option_string: str | None = None,
-    ) -> None:
-        name, equals, file = str(values).partition("=")
-        samples: dict[str, str] = dict(getattr(namespace, self.dest))
-        if not equals or not name or not file:
-            parser.error(f"--source takes NAME=FILE, not {values!r}")
-        if name in samples:
-            parser.error(f"--source {name}=… is given twice")
-        samples[name] = file
-        setattr(namespace, self.dest, samples)
 
 
 def _faults(text: str) -> tuple[str, ...]:

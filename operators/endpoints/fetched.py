@@ -81,7 +81,7 @@ class FetchedAuth(Auth):
         # The token is fetched by the first request; what is missing here is told at the start.
         await context.in_thread(self._secret.read)
         http = HttpJson(for_tokens=True, **self._options)
-        await http.open(context, 1)
+        await http.open(context, secure=self._url.startswith("https:"))
         self._http = http
 
     async def headers(self) -> Mapping[str, str]:

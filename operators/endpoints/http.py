@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import ssl
 from collections.abc import Mapping
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 import orjson
 
@@ -20,27 +21,29 @@ from .address import secrets_in, shown
 from .auth import Auth
 from .endpoint import UnwritableError
 from .http_options import MAX_ANSWER_BYTES, HttpOptions
+from .http_pool import Pool
+from .http_request import Target
+from .http_response import Response
 from .json_answer import decoded
 from .mask import Mask
-from .prompt import prompt_requests
 from .refusals import Json, UnauthorizedError, reason, refusal, shortened, told
 from .server_timing import ServerTiming
 from .tls import alert_of
 
-if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
-    from yarl import URL
-
 __all__ = ["HttpJson", "encoded"]
 
-_ERROR_BYTES = 64 * 1024
-_LARGE_BODY = 1024 * 1024
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
+_USUAL = {
+    "Accept": _JSON,
+    # Answers are small; a compressed one would cost more than it saves.
+    "Accept-Encoding": "identity",
+    "User-Agent": "thalweg",
+}
 
 
 class HttpJson:
-    """One session to one server: verified TLS, no redirects, no proxy, bounded answers.
+    """What asks a server: verified TLS, no redirects, no proxy, no cookies, bounded answers.
 
     Parameters: `for_tokens`, whether it asks a token server: bodies are forms, and no message shows
     what came with success (False); `not_finite`, whether NaN and Infinity in an answer are numbers,
@@ -62,62 +65,45 @@ class HttpJson:
         self._max_answer_bytes = options.get("max_answer_bytes", MAX_ANSWER_BYTES)
         self._max_request_bytes = options.get("max_request_bytes")
         self.timing = ServerTiming()
-        self._session: ClientSession | None = None
-        self._urls: dict[str, URL] = {}
+        self._pool: Pool | None = None
+        self._targets: dict[tuple[str, str], Target] = {}
         self.mask = Mask()
         """Hides in messages what it is told to."""
 
-    async def open(self, context: Context, connections: int) -> None:
-        """Get ready for as many requests at once as `connections` says; connects to nothing.
+    async def open(self, context: Context, *, secure: bool) -> None:
+        """Get ready; connects to nothing.
 
+        `secure` says whether they go to https addresses: who is trusted is then read from files.
         Raises MisconfiguredError for a secret that is not there or a TLS file that is wrong.
         """
         try:
-            from aiohttp import (
-                ClientConnectorCertificateError,
-                ClientError,
-                ClientSession,
-                ClientTimeout,
-                DummyCookieJar,
-                TCPConnector,
-            )
+            for name in ("aiohappyeyeballs", "httptools", "yarl"):
+                importlib.import_module(name)
         except ModuleNotFoundError as error:
             raise MissingExtra("scoring over HTTP", "http") from error
-        self._untrusted = ClientConnectorCertificateError
-        self._silence = (ClientError, OSError)
-        headers = {
-            "Content-Type": _FORM if self._for_tokens else _JSON,
-            "Accept": _JSON,
-            # Answers are small; a compressed one would cost more than it saves.
-            "Accept-Encoding": "identity",
-            "User-Agent": "thalweg",
-        }
+        self._targets = {}
         if self._prototype is not None:
             # The graph's is shared by all endpoints that use it: open a copy.
             self._auth = copy.copy(self._prototype)
             self._auth.mask = self.mask
             await self._auth.open(context)
-        trusted = True if self._tls is None else await context.in_thread(self._tls.context)
-        self._session = ClientSession(
-            connector=TCPConnector(limit=connections, ssl=trusted),
-            headers=headers,
-            cookie_jar=DummyCookieJar(),
-            # The runtime limits each attempt as a whole; a second clock would only cost.
-            timeout=ClientTimeout(total=None, sock_connect=None),
-            trust_env=False,
-            request_class=prompt_requests(),
-        )
+        trusted = None
+        if secure:
+            making = ssl.create_default_context if self._tls is None else self._tls.context
+            trusted = await context.in_thread(making)  # Since it reads files.
+            trusted.set_alpn_protocols(["http/1.1"])
+        self._pool = Pool(max_answer_bytes=self._max_answer_bytes, tls=trusted)
 
     async def close(self) -> None:
         """Close all connections."""
         auth, self._auth = self._auth, None
-        session, self._session = self._session, None
+        pool, self._pool = self._pool, None
         try:
             if auth is not None:
                 await auth.close()
         finally:
-            if session is not None:
-                await session.close()
+            if pool is not None:
+                await pool.close()
 
     async def request(self, method: str, url: str, body: bytes | None = None) -> Any:
         """Send the request and return the decoded answer.
@@ -170,52 +156,61 @@ class HttpJson:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send one request with these headers beside the usual ones, and no other, once."""
-        session = self._session
-        if session is None:
+        pool = self._pool
+        if pool is None:
             raise RuntimeError("an endpoint is opened before it is called")
-        data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
-        asked = session.request(
-            method, self._parsed(url), data=data, headers=headers, allow_redirects=False
+        target = self._targets.get((method, url)) or self._target(method, url)
+        asked = pool.ask(
+            target.place, target.head(None if body is None else len(body), headers), body
         )
-        del data, body  # The client has it now, and lets go of it when it is written.
+        del body  # The client has it now, and lets go of it when it is written.
         try:
             response = await asked
-            try:
-                if not 200 <= response.status < 300:
-                    raise self._refused(method, url, response, await self._some(response))
-                if _is_plain(response, self._max_answer_bytes):
-                    answer = await response.read()
-                else:
-                    answer = await self._read(method, url, response)
-                self.timing.look(response.headers)
-            except BaseException:
-                # Read to the end it has gone back to the pool; else this closes the connection.
-                response.release()
-                raise
-        except self._untrusted as error:
+        except ssl.SSLCertVerificationError as error:
             raise MisconfiguredError(
                 f"{method} {shown(url)}: the server's certificate is not trusted: "
-                f"{shortened(str(error.certificate_error))}"
+                f"{shortened(str(error))}"
             ) from None
-        except self._silence as error:
+        except OSError as error:
             raise self._silent(f"{method} {shown(url)}", error) from None
+        return self._read(method, url, response)
+
+    def _target(self, method: str, url: str) -> Target:
+        self.mask.hide(*secrets_in(url), standing=True)
+        usual = {} if method == "GET" else {"Content-Type": _FORM if self._for_tokens else _JSON}
+        target = self._targets[method, url] = Target(method, url, usual | _USUAL)
+        return target
+
+    def _read(self, method: str, url: str, response: Response) -> Any:
+        """What is in the answer."""
+        limit = self._max_answer_bytes
+        if not response.succeeded or "Content-Encoding" in response.headers:
+            try:
+                response = response.unpacked(limit)
+            except ConnectionError as error:
+                raise self._silent(f"{method} {shown(url)}", error) from None
+        if not response.succeeded:
+            raise refusal(
+                f"{method} {shown(url)}",
+                response.status,
+                response.headers,
+                response.body,
+                mask=self.mask,
+                hints=not self._for_tokens,
+            )
+        if not response.whole:
+            raise DataError(
+                f"{method} {shown(url)} answered more than {limit} bytes: send smaller batches, "
+                "or raise max_answer_bytes"
+            )
+        self.timing.look(response.headers)
         try:
-            return decoded(answer, not_finite=self._not_finite)
+            return decoded(response.body, not_finite=self._not_finite)
         except ValueError:
             what = f"{response.status} with what is not JSON"
             if not self._for_tokens:
-                what += f": {reason(answer, self.mask)}"
+                what += f": {reason(response.body, self.mask)}"
             raise self.garbage(method, url, what) from None
-
-    def _parsed(self, url: str) -> URL:
-        """The URL as the client wants it, taken apart once and not for each request."""
-        parsed = self._urls.get(url)
-        if parsed is None:
-            from yarl import URL
-
-            parsed = self._urls[url] = URL(url)
-            self.mask.hide(*secrets_in(url), standing=True)
-        return parsed
 
     def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
         """The error for an answer that came whole and cannot be used.
@@ -235,52 +230,6 @@ class HttpJson:
             return MisconfiguredError(f"{request} was refused by the server: {refused}")
         said = shortened(self.mask(str(error))) or type(error).__name__
         return UnavailableError(f"{request} got no answer: {said}")
-
-    async def _read(self, method: str, url: str, response: ClientResponse) -> bytes:
-        limit = self._max_answer_bytes
-        length = response.content_length
-        body = bytearray()
-        if length is None or length <= limit:
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > limit:
-                    break
-            else:
-                return bytes(body)
-        response.close()
-        raise DataError(
-            f"{method} {shown(url)} answered more than {limit} bytes: send smaller batches, "
-            "or raise max_answer_bytes"
-        )
-
-    def _refused(self, method: str, url: str, response: ClientResponse, body: bytes) -> Exception:
-        return refusal(
-            f"{method} {shown(url)}",
-            response.status,
-            response.headers,
-            body,
-            mask=self.mask,
-            hints=not self._for_tokens,
-        )
-
-    async def _some(self, response: ClientResponse) -> bytes:
-        """The start of an error's body; where it breaks off, what came is enough."""
-        body = bytearray()
-        try:
-            async for chunk in response.content.iter_any():
-                body += chunk
-                if len(body) > _ERROR_BYTES:
-                    response.close()
-                    break
-        except self._silence:
-            pass
-        return bytes(body[:_ERROR_BYTES])
-
-
-def _is_plain(response: ClientResponse, limit: int) -> bool:
-    """Whether the answer says that it is within the limit, and will not grow when unpacked."""
-    length = response.content_length
-    return length is not None and length <= limit and "Content-Encoding" not in response.headers
 
 
 def encoded(request: object) -> bytes:

@@ -43,7 +43,8 @@ class HttpEndpoint(Endpoint):
 
     async def open(self, context: Context) -> None:
         self._http = HttpJson(not_finite=self.reads_not_finite, **self._options)
-        await self._http.open(context, self.max_in_flight)
+        secure = self._parts.scheme == "https"
+        await self._http.open(context, secure=secure)
 
     async def close(self) -> None:
         await self._http.close()

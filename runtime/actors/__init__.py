@@ -18,6 +18,8 @@ from .surroundings import Surroundings
 __all__ = [
     "Actor",
     "CallActor",
+    "EventTimeActor",
+    "OperatorActor",
     "RegroupActor",
     "SinkActor",
     "SourceActor",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..concurrency import Concurrency
 from ..tuning.controller import Controller
+from ..tuning.decisions import Decisions
 from ..tuning.dials import Dials
 from ..tuning.meter import CallMeter
 from ..tuning.objective import Throughput
@@ -42,6 +43,8 @@ class CallDials:
     ) -> None:
         self.feeder: RegroupActor | None = None
         self.controller: Controller | None = None
+        self.decisions = None if goal is None else Decisions()
+        """What a controller has decided, also where it was told to leave the node alone since."""
         self._crew = crew
         self._permits = permits
         self._meter = meter
@@ -74,7 +77,7 @@ class CallDials:
         """Have the controller begin, where there is a goal."""
         if self._goal is None:
             return
-        self.controller = Controller(self._goal, self.now, self.set, self._clock)
+        self.controller = Controller(self._goal, self.now, self.set, self._clock, self.decisions)
         self._meter.listener = self.controller
         self._tick()
 

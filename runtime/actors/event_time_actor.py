@@ -10,6 +10,7 @@ from typing import cast
 from ..batch import Batch, Records
 from ..errors import DataError, MisconfiguredError
 from ..event_time import EventTime
+from ..lanes import Lanes
 from ..nodes import Node
 from ..origins import Origins
 from ..signals import LanesLeft, Signal, Watermark
@@ -38,6 +39,11 @@ class EventTimeActor(OperatorActor):
         super().__init__(name, nodes, around, remembers=False)
         self._spec = cast("EventTime", nodes[0].work)
         self._untold = 0
+
+    @property
+    def lanes(self) -> Lanes:
+        """How far each lane has come, and the watermark."""
+        return self._spec.lanes
 
     async def work(self) -> None:
         """Read, judge and emit until the end."""

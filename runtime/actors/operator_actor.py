@@ -11,7 +11,7 @@ from ..batch import Batch, Records
 from ..checkpoints.parts import Part
 from ..contracts import Operator
 from ..errors import LateError, RuntimeFault
-from ..memory import Memory
+from ..memory import Kept, Memory
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
@@ -92,6 +92,11 @@ class OperatorActor(SlicingActor):
     async def close(self) -> None:
         """Close the operator."""
         await self._operator.close()
+
+    @property
+    def kept(self) -> Kept | None:
+        """How much the operator has in its keyed memory; None where it has none."""
+        return self._memory.kept()
 
     async def save(self, epoch: int) -> Part:
         """What the operator remembers, in its own turn: nothing is half processed now."""

@@ -51,6 +51,11 @@ class Reading:
         self._credit: asyncio.Future[None] | None = None
         self._next = 0.0
 
+    @property
+    def paced(self) -> bool:
+        """Whether the next read is not due yet, because of the rate."""
+        return bool(self._source.rate) and self._next > self._monotonic()
+
     def begin(self) -> None:
         """The time from which the rate counts is now."""
         self._next = self._monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
@@ -89,6 +90,25 @@ class SourceActor(Actor):
     def waits_for_credit(self) -> bool:
         """Whether it reads no more before some of what is under way has arrived."""
         return self._reading.waits_for_credit
+
+    @property
+    def reached(self) -> dict[str, int]:
+        """The last position read of each lane. Safe from any thread."""
+        return self._strands.reached
+
+    @property
+    def quiet_since(self) -> float | None:
+        """Since when it has had nothing to hand over: it waits in `read`, or it has ended.
+
+        None while it works, keeps to its rate, or waits for what is under way.
+        """
+        if self.finished or self.stopped.is_set():
+            return -math.inf
+        if not self._interruptible or self.waits_for_credit or self._cut:
+            return None
+        if self._reading.paced:
+            return None
+        return self.counts.input.since
 
     def drain(self) -> None:
         """Read no more. What was read goes on its way, then the end."""

@@ -37,6 +37,11 @@ class Strands:
         """How many records were read and have not arrived."""
         return self.read - self.arrived
 
+    @property
+    def reached(self) -> dict[str, int]:
+        """The last position read of each lane. Safe from any thread."""
+        return dict(self._reached)
+
     def go_on(self, marks: Mapping[str, Bookmark]) -> None:
         """A restored epoch ended here."""
         for lane, mark in marks.items():

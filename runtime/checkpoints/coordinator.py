@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ..clock import Clock
 from ..errors import StateUnavailable
@@ -16,7 +16,7 @@ from .options import State
 from .parts import Part
 from .recovery import Restored
 
-__all__ = ["Coordinator", "Member"]
+__all__ = ["Coordinator", "Durations", "Member", "Watch"]
 
 _log = logging.getLogger("thalweg.state")
 
@@ -46,6 +46,29 @@ class Member(Protocol):
 
     def acknowledge(self, part: Part) -> None:
         """What this part holds is stored and committed."""
+        ...
+
+
+class Durations(NamedTuple):
+    """When an epoch began, by the monotonic clock, and the seconds that its steps took."""
+
+    began: float
+    barrier: float
+    """From the barriers going out to the last part that came in."""
+    save: float
+    commit: float
+    """The commits of the sinks, and the acks."""
+
+
+class Watch(Protocol):
+    """Who wants to know what was in an epoch."""
+
+    def passed(self, name: str, epoch: int | None) -> None:
+        """The actor of this name stands at the barrier of this epoch; None: at its end."""
+        ...
+
+    def committed(self, epoch: int, durations: Durations) -> None:
+        """The epoch is committed."""
         ...
 
 
@@ -103,6 +126,7 @@ class Coordinator:
         self._nodes = nodes
         self._clock = clock
         self._last = restored.last
+        self.watch: Watch | None = None
         self._acked = tuple(acked)
         self._members: list[Member] = []
         self._left: dict[Member, Part] = {}
@@ -163,6 +187,8 @@ class Coordinator:
         """A barrier has passed a member, which adds its part to the epoch."""
         pending = self._pending
         if pending is not None and pending.epoch == epoch:
+            if self.watch is not None:
+                self.watch.passed(member.name, epoch)
             pending.take(member, part)
 
     def upcoming(self, member: Member) -> int:
@@ -179,6 +205,8 @@ class Coordinator:
         """
         self._left[member] = part
         let_go = self._let_go[member] = asyncio.get_running_loop().create_future()
+        if self.watch is not None:
+            self.watch.passed(member.name, None)
         pending = self._pending
         if pending is not None and member in pending.waiting:
             pending.take(member, part)
@@ -191,6 +219,11 @@ class Coordinator:
         if self._done is None or (pending is not None and member in pending.waiting):
             return None
         return self._done
+
+    @property
+    def taking(self) -> bool:
+        """Whether an epoch is being taken."""
+        return self._done is not None
 
     async def _until_due(self, began: float) -> None:
         """Wait for the interval to pass, unless somebody is in a hurry."""
@@ -220,12 +253,14 @@ class Coordinator:
         if not live:
             whole.set_result(None)
         await whole
+        passed = self._clock.monotonic()
         self._pending = None
         held = [member for member in self._left if member in pending.parts]
         # One that ended after it had passed this barrier is part of the next epoch only.
         held = [one for one in held if pending.parts[one] is self._left[one]]
         checkpoint = self._checkpoint(epoch, pending.parts, {one.name for one in held})
         await self._save(checkpoint)
+        saved = self._clock.monotonic()
         await self._commit(epoch, pending.parts)
         for member, part in pending.parts.items():
             member.acknowledge(part)
@@ -235,6 +270,9 @@ class Coordinator:
         self._done = None
         self.taken_at = self._clock.monotonic()
         self.seconds = self.taken_at - began
+        if self.watch is not None:
+            steps = passed - began, saved - passed, self.taken_at - saved
+            self.watch.committed(epoch, Durations(began, *steps))
         for member in held:
             # What it has prepared and remembered is done with; where it stood stays for good.
             self._left[member] = Part(bookmarks=self._left[member].bookmarks)

@@ -6,12 +6,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from .decisions import Decisions, Outcome
 from .dials import Dials
 from .fit import Fit
 from .objective import Throughput
 from .trial import Measured, Trial
 
-__all__ = ["Controller"]
+__all__ = ["Controller", "linger_for"]
 
 _BETTER = 1.02
 """A larger setting must raise the rate by so much: it costs time and memory."""
@@ -27,6 +28,9 @@ _CHANGED = 0.15
 
 _QUIET = 10.0
 """Seconds between two trials once nothing better was found."""
+
+_QUICKER = 0.95
+"""A step back that leaves more of the time of a call has not helped."""
 
 _REMEMBERED = 30.0
 """Seconds for which a refusal keeps the calls at once below what was refused."""
@@ -45,6 +49,15 @@ _MOVES: tuple[tuple[str, float], ...] = (
 """What is tried, in this order: larger batches first, since they cost the other side least."""
 
 
+def linger_for(size: int, rate: float, goal: Throughput) -> float:
+    """The seconds in which a batch of this size fills at this rate, and some: a share of the bound.
+
+    >>> linger_for(500, 10_000, Throughput(p99=1.0))
+    0.06
+    """
+    return round(min(max(1.2 * size / rate, 0.001), goal.p99 / 4.0), 4)
+
+
 class Controller:
     """Climbs to the highest rate within a bound on the time of calls, one step at a time.
 
@@ -58,7 +71,9 @@ class Controller:
     gradient limits of Netflix' concurrency-limits): what is asked for is the rate.
 
     Parameters: `goal`, what to reach; `dials`, the setting to begin with; `apply`, what makes a
-    setting the one in force; `clock`, the monotonic time in seconds.
+    setting the one in force; `clock`, the monotonic time in seconds; `decisions`, who hears what
+    became of each trial (None: kept for itself); `fed`, whether there is always more to do, so that
+    what could not be made use of is this process's own limit and is judged as it is.
     """
 
     def __init__(
@@ -67,8 +82,13 @@ class Controller:
         dials: Dials,
         apply: Callable[[Dials], None],
         clock: Callable[[], float],
+        decisions: Decisions | None = None,
+        *,
+        fed: bool = False,
     ) -> None:
         self.goal = goal
+        self._fed = fed
+        self.decisions = Decisions() if decisions is None else decisions
         self.dials = dials
         self.fit = Fit()
         self.why = "measuring the setting to begin with"
@@ -81,8 +101,16 @@ class Controller:
         self._ceiling: tuple[int, float] | None = None
         self._again_at = 0.0
         self._odd = 0
+        self._rest = 0.0
+        self._retreated: tuple[Dials, float] | None = None
+        """Where the last step back came from, and the p50 there."""
         self._broken: deque[tuple[int, int, float]] = deque(maxlen=8)
         """Settings that broke the bound: batch size, calls at once, and when."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether no step is left for now: nothing that may be tried promises more."""
+        return self._move is None and self._best is not None and self._clock() < self._again_at
 
     def answered(self, records: int, seconds: float) -> None:
         """A call was answered."""
@@ -93,6 +121,7 @@ class Controller:
         now = self._clock()
         if self._ceiling is None or now - self._ceiling[1] > 1.0:
             calls = max(1, int(0.7 * self.dials.max_in_flight))
+            self.decisions.refusals += 1
             self._ceiling = self.dials.max_in_flight, now
             self._settle(
                 replace(self.dials, max_in_flight=calls),
@@ -111,24 +140,41 @@ class Controller:
         if measured is None:
             return
         if measured.calls == 0 or measured.failed > measured.calls // 10:
+            self.decisions.note(measured, "failed" if measured.failed else "starved")
             self._measure_again(now)  # Nothing can be learned while it is down.
             return
-        if measured.starved and self._move is None:
+        starved = measured.starved and not self._fed
+        if starved and self._move is None:
+            self.decisions.note(measured, "starved")
             self._follow_arrivals(measured, now)
             return
         best = self._best
-        if not measured.starved and measured.dials.max_batch_size is not None:
-            self.fit.note(measured.dials.max_batch_size, measured.p50)
+        if not starved:
+            self._note(measured)
         if self._move is None or best is None:
             self._judge_the_present(measured, now)
         else:
             self._judge_the_step(measured, best, now)
 
+    def _note(self, measured: Measured) -> None:
+        """Add a size to the line, where its time is that of the size alone."""
+        size, best = measured.dials.max_batch_size, self._best
+        if size is None or not 0.9 < measured.full < 1.1:
+            return
+        if measured.p99 > self.goal.p99 and self._move is not None:
+            return  # It was given up after a few calls.
+        if best is None or measured.dials.max_in_flight == best.dials.max_in_flight:
+            # With more calls at once they wait for each other, whatever their size.
+            self.fit.note(size, measured.p50)
+
     def _judge_the_present(self, measured: Measured, now: float) -> None:
         best = self._best
         if measured.p99 > self.goal.p99:
+            self.decisions.note(measured, "over_bound")
             self._retreat(measured, now)
             return
+        self._retreated = None
+        outcome: Outcome = "confirmed"
         if best is not None and best.dials == measured.dials:
             off = abs(measured.rate / best.rate - 1.0) > _CHANGED if best.rate else True
             self._odd = self._odd + 1 if off else 0
@@ -136,11 +182,13 @@ class Controller:
                 self._measure_again(now)
                 return
             if self._odd:
+                outcome = "changed"
                 self._left = list(_MOVES)
                 self._again_at = 0.0
                 self._odd = 0
                 self.fit = Fit()
                 self._broken.clear()
+        self.decisions.note(measured, outcome)
         self._best = measured
         self._try_next(now)
 
@@ -150,7 +198,17 @@ class Controller:
         calls = dials.max_in_flight
         over = measured.p99 / (_MARGIN * self.goal.p99)
         # Fewer records make a call quicker, queued or not, unless most of its time is the base.
-        if size is not None and size > 1 and self.fit.base < 0.5 * measured.p50:
+        by_size = self.fit.base < 0.5 * measured.p50
+        if self._retreated is not None:
+            before, p50 = self._retreated
+            if measured.p50 > _QUICKER * p50:
+                # That step back made nothing quicker: it is the other one that takes the time.
+                by_size = before.max_batch_size == size
+                if by_size:
+                    dials = replace(dials, max_in_flight=before.max_in_flight)
+                    calls = dials.max_in_flight
+        self._retreated = measured.dials, measured.p50
+        if size is not None and size > 1 and by_size:
             lower = replace(dials, max_batch_size=max(1, min(size - 1, int(size / over))))
         elif calls > 1:
             lower = replace(dials, max_in_flight=max(1, min(calls - 1, int(calls / over))))
@@ -172,6 +230,7 @@ class Controller:
         assert self._move is not None
         _, factor = self._move
         gain = measured.rate / best.rate if best.rate else 2.0
+        starved = measured.starved and not self._fed
         needed = _BETTER if factor > 1.0 else _AS_GOOD
         shown = (
             f"{best.dials} to {measured.dials}: "
@@ -179,8 +238,9 @@ class Controller:
             f"p99 {measured.p99:.3g} s of {self.goal.p99:g} s"
         )
         move, self._move = self._move, None
-        if gain >= needed and measured.p99 <= self.goal.p99 and not measured.starved:
+        if gain >= needed and measured.p99 <= self.goal.p99 and not starved:
             self.why = f"{shown}: kept"
+            self.decisions.note(measured, "kept")
             self._best = measured
             # The same again first; what it has just come from is not tried at once.
             opposite = [
@@ -190,7 +250,16 @@ class Controller:
             self._try_next(now)
             return
         self.why = f"{shown}: not kept"
-        if measured.p99 > self.goal.p99:
+        over = measured.p99 > self.goal.p99
+        self.decisions.note(measured, "over_bound" if over else "starved" if starved else "slower")
+        if over:
+            # The trial ended with the first calls that did, so its rate says nothing.
+            self.why = (
+                f"{best.dials} to {measured.dials}: p99 {measured.p99:.3g} s "
+                f"of {self.goal.p99:g} s: not kept"
+            )
+            # What it has begun is still under way, and holds up what is tried next.
+            self._rest = 2.0 * measured.p99
             # One call more than there are workers waits for a whole other: so does a second.
             calls = best.dials.max_in_flight + (move[0] == "calls")
             self._broken.append((measured.dials.max_batch_size or 1, calls, now))
@@ -210,7 +279,9 @@ class Controller:
             if dials is not None:
                 self._move = move
                 self._put(dials)
-                self._trial = Trial(dials, now, rest=max(0.2, 2.0 * best.p99), bound=self.goal.p99)
+                rest = max(0.2, 2.0 * best.p99, self._rest)
+                self._rest = 0.0
+                self._trial = Trial(dials, now, rest=rest, bound=self.goal.p99)
                 return
         # Smaller ones have been tried at this setting, and cost records while they are.
         self._left = [move for move in _MOVES if move[1] > 1.0]
@@ -222,7 +293,9 @@ class Controller:
         assert best is not None
         if self.dials != best.dials:
             self._put(best.dials)
-        self._trial = Trial(self.dials, now, rest=max(0.2, 2.0 * best.p99), lasts=1.5)
+        rest = max(0.2, 2.0 * best.p99, self._rest)
+        self._rest = 0.0
+        self._trial = Trial(self.dials, now, rest=rest, lasts=1.5)
 
     def _stepped(self, best: Measured, move: tuple[str, float], now: float) -> Dials | None:
         """The setting after this step; None where it may not be, or promises nothing."""
@@ -269,8 +342,7 @@ class Controller:
         """There is too little to do: batches wait as long as they may fill, within the bound."""
         size, linger = self.dials.max_batch_size, self.dials.linger
         if size is not None and linger is not None and measured.rate > 0.0:
-            fills = 1.2 * size / measured.rate
-            wanted = round(min(max(fills, 0.001), self.goal.p99 / 4.0), 4)
+            wanted = linger_for(size, measured.rate, self.goal)
             if not 0.8 < wanted / max(linger, 1e-6) < 1.25:
                 self._put(replace(self.dials, linger=wanted))
         self.why = f"{measured.rate:,.0f} records/s arrive, and {self.dials} can take them"

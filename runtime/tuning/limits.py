@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from .dials import Dials
 from .meter import CallStatistics
 
-__all__ = ["limited_by"]
+__all__ = ["LIMITS", "limited_by"]
+
+LIMITS = ("server", "network", "client", "linger", "input")
+"""The words that what is returned here begins with."""
 
 _BUSY = 0.85
 """The share of the time from which on this process is what limits."""

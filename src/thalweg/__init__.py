@@ -42,6 +42,7 @@ from .runtime.errors import StateUnavailable as StateUnavailable
 from .runtime.errors import ThalwegError as ThalwegError
 from .runtime.errors import UnavailableError as UnavailableError
 from .runtime.graph import Graph as Graph
+from .runtime.jobs import jobs as jobs
 from .runtime.settings import setting as setting
 from .runtime.stream import Stream as Stream
 
@@ -82,5 +83,6 @@ __all__ = [
     "ThalwegError",
     "Trigger",
     "UnavailableError",
+    "jobs",
     "setting",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -101,6 +102,45 @@ def test_scoring_compares_with_a_loop(tmp_path: Path) -> None:
     assert any("share of the bare loop, at least 0.85" in text for text in texts(result))
 
 
+def test_wire_sends_the_same_bodies_as_score_does(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "wire.py", "--records=1280", "--few=640", "--rounds=1", "--seconds=1"
+    )  # fmt: skip
+    for table in range(3):
+        loops = ["bare loop, bodies beforehand", "bare loop", "thalweg"]
+        assert names(result, table)[-3:] == loops
+    if shutil.which("wrk"):
+        assert [name for name in texts(result) if "share of wrk's rate, at least 0.60" in name]
+    else:
+        assert any("there is no wrk" in note for note in result["notes"])
+
+
+def test_memory_stays_flat_while_a_server_hangs(tmp_path: Path) -> None:
+    result = run(tmp_path, "hanging.py", "--seconds=4", "--calm=1", "--timeout=1")
+    assert len(names(result)) == 3
+    for figure in result["figures"]:
+        assert figure["reached"], figure
+
+
+def test_bundles_are_scored_in_order(tmp_path: Path) -> None:
+    result = run(tmp_path, "bundles.py", "--seconds=1.5", "--rounds=1", "--peers=none")
+    assert names(result) == ["thalweg, tuning itself"]
+    (in_order,) = result["figures"]
+    assert in_order["reached"], in_order
+    assert result["numbers"]["records a second"]["thalweg, tuning itself"][0] > 0
+
+
+def test_tuning_compares_with_a_grid(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "tuning.py", "--rounds=1", "--given=1.5", "--each=0.5", "--sizes", "64", "256",
+        "--calls=8",
+    )  # fmt: skip
+    assert names(result) == ["8 in flight, batches of 64", "8 in flight, batches of 256"]
+    assert len(names(result, 1)) == 1
+    assert result["numbers"]["from the start"]["shares"][0] > 0
+    assert len(texts(result)) == 4
+
+
 def test_checkpoints_tells_what_an_epoch_costs(tmp_path: Path) -> None:
     result = run(
         tmp_path, "checkpoints.py", "--keys=500", "--more-keys=2000", "--seconds=1.5", "--warm=0.5",
@@ -133,6 +173,15 @@ def test_a_day_of_ticks_is_virtual(tmp_path: Path) -> None:
     assert len(names(result)) == 3
     assert all(len(times) == 1 for times in result["numbers"]["real seconds"].values())
     assert "under 10 s" in texts(result)[0]
+
+
+def test_activity_files_are_written(tmp_path: Path) -> None:
+    folder = tmp_path / "activity"
+    result = run(tmp_path, "activity.py", str(folder), "--files=2", "--rows=700", "--markers")
+    assert result["numbers"]["rows"] == 1_400
+    assert names(result, 1) == ["stand", "sit", "walk", "null", "stairsup", "stairsdown", "bike"]
+    assert len(list(folder.glob("*.json"))) == 2
+    assert texts(result) == ["written in under 120 s"]
 
 
 @pytest.mark.parametrize(("check", "status"), [(True, 1), (False, 0)])

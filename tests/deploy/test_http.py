@@ -22,12 +22,14 @@ from prometheus_client.openmetrics import parser as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain_metrics
 from prometheus_client.registry import Collector
 
-from thalweg import ThalwegError
+from thalweg import Graph, ThalwegError
 from thalweg.deploy.address import Address, AddressError
 from thalweg.deploy.http import HttpServer, Pages
 from thalweg.deploy.watchdog import Blocked
+from thalweg.operators import sinks, sources
 from thalweg.runtime.metrics import new_registry
 from thalweg.runtime.progress import Progress
+from thalweg.runtime.triggers.report import Status, TriggerReport
 
 
 def open_families(text: str) -> set[str]:
@@ -75,6 +77,47 @@ def ask(
         connection.request(method, path, headers={"Accept": accept})
         response = connection.getresponse()
         return response.status, response.headers["Content-Type"], response.read().decode()
+
+
+def spark_named(world: World, recent: list[TriggerReport]) -> Pages:
+    """The pages of a job that tells its triggers too."""
+    status: Status = {"message": "Stopped", "isDataAvailable": False, "isTriggerActive": False}
+    return replace(world.pages(), status=lambda: status, recent=lambda: recent)
+
+
+def test_status_and_triggers_are_told_in_the_field_names_of_spark() -> None:
+    graph = Graph("flow")
+    graph.read("numbers", sources.records([1, 2, 3])).to("out", sinks.collect([]))
+
+    async def main() -> list[TriggerReport]:
+        async with graph.start() as job:
+            await job.wait()
+        return job.recent_progress
+
+    recent = asyncio.run(main())
+    server = HttpServer(Address("127.0.0.1", 0), spark_named(World(), recent))
+    server.start()
+    try:
+        assert json.loads(ask(server, "/status")[2])["message"] == "Stopped"
+        assert json.loads(ask(server, "/progress/recent")[2]) == recent
+        last = json.loads(ask(server, "/progress/last")[2])
+        assert last == recent[-1]
+        assert last["numInputRows"] == 3
+        assert "nodes" in json.loads(ask(server, "/progress")[2])
+        status, _, text = ask(server, "/nothing")
+        assert (status, "/progress/last" in text, "/status" in text) == (404, True, True)
+    finally:
+        server.stop()
+
+
+def test_before_the_first_trigger_the_last_is_null() -> None:
+    server = HttpServer(Address("127.0.0.1", 0), spark_named(World(), []))
+    server.start()
+    try:
+        assert ask(server, "/progress/last") == (200, "application/json", "null")
+        assert ask(server, "/progress/recent") == (200, "application/json", "[]")
+    finally:
+        server.stop()
 
 
 def test_metrics_are_prometheus_text_by_default() -> None:

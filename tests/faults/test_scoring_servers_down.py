@@ -83,7 +83,7 @@ async def test_a_server_that_refuses_connections_is_waited_for(
         assert waiting is not None
         assert "after: " in waiting
         assert f"{closed_server.url}/" in waiting
-        assert "Connect call failed" in waiting
+        assert "cannot connect: Connection refused" in waiting
         assert not scoring.scored.records
         _check_pauses(list(watched.tries.values()), retry)
         await closed_server.listen()

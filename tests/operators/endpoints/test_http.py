@@ -322,10 +322,9 @@ async def test_there_are_never_more_connections_than_calls_in_flight(
     script: Script, context: Context
 ) -> None:
     script.answer(200, GOOD)
-    endpoint = wml(script.url + PATH)
-    endpoint.max_in_flight = 2
-    async with opened(endpoint, context):
-        await asyncio.gather(*(endpoint.predict(("a", "b"), ROWS) for _ in range(20)))
+    async with opened(wml(script.url + PATH), context) as endpoint:
+        for _ in range(10):
+            await asyncio.gather(*(endpoint.predict(("a", "b"), ROWS) for _ in range(2)))
     assert len(script.requests) == 20
     assert script.connections <= 2
 

@@ -137,7 +137,7 @@ async def test_the_metadata_is_read_once_however_many_calls_start_together(
 async def test_a_server_that_is_not_up_yet_is_asked_again_at_the_next_call(
     script: Script, context: Context
 ) -> None:
-    script.answers += [None, None]  # the client asks twice where nothing can happen twice
+    script.answers.append(None)
     script.answer(503, {"error": "loading"}, Retry_After="2")
     script.answer(200, EACH)
     script.answer(200, GOOD)

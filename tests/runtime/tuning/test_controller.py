@@ -3,103 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from thalweg import BatchFunction, BusyError, Graph, JobCancelled, ThalwegError, UnavailableError
-from thalweg.operators import Throughput, sinks, sources
-from thalweg.runtime.job import Job
+from thalweg import ThalwegError
+from thalweg.operators import Throughput
+from thalweg.runtime.tuning.controller import Controller
+from thalweg.runtime.tuning.decisions import Decisions
+from thalweg.runtime.tuning.dials import Dials
 from thalweg.runtime.tuning.fit import Fit
 from thalweg.runtime.tuning.meter import quantile
 from thalweg.testing import run_virtual
 
+from .scene import Scene, rate_of
+from .workers import Workers
+
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
-
-
-@dataclass
-class Workers:
-    """So many workers, each busy for `base + each * records` seconds with a call."""
-
-    base: float = 0.005
-    each: float = 200e-6
-    workers: int = 8
-    most: int | None = None
-    down: bool = False
-
-    def __post_init__(self) -> None:
-        self.free = asyncio.Semaphore(self.workers)
-        self.running = 0
-        self.worst = 0
-        self.took: list[tuple[float, float]] = []
-
-    async def work(self, records: int) -> None:
-        if self.down:
-            raise UnavailableError("connection refused")
-        self.running += 1
-        self.worst = max(self.worst, self.running)
-        try:
-            if self.most is not None and self.running > self.most:
-                await asyncio.sleep(0.001)
-                raise BusyError("too many at once", retry_after=0.05)
-            async with self.free:
-                await asyncio.sleep(self.base + self.each * records)
-        finally:
-            self.running -= 1
-
-
-class Asking(BatchFunction[int, int]):
-    """Asks the workers, and answers with the records."""
-
-    repeatable = True
-
-    def __init__(self, workers: Workers, tune: Throughput | None, max_in_flight: int) -> None:
-        self._workers = workers
-        self.tune = tune
-        self.max_in_flight = max_in_flight
-
-    async def call(self, records: Sequence[int]) -> Sequence[int]:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await self._workers.work(len(records))
-        self._workers.took.append((loop.time(), loop.time() - began))
-        return list(records)
-
-
-@dataclass
-class Scene:
-    """A graph that asks workers for endless records, in batches of 64, 8 at once."""
-
-    workers: Workers
-    tune: Throughput | None = None
-    rate: float | None = None
-
-    @asynccontextmanager
-    async def job(self) -> AsyncGenerator[Job, None]:
-        """The running job, which would never end."""
-        with suppress(JobCancelled):
-            async with self.graph().start() as job:
-                yield job
-                await job.cancel()
-
-    def graph(self) -> Graph:
-        def forever() -> Iterator[int]:
-            return iter(range(10**9))
-
-        graph = Graph("tuned", max_batch_size=4096)
-        stream = graph.read("numbers", sources.records(forever, rate=self.rate))
-        asked = stream.batch(64, linger=0.05).via("ask", Asking(self.workers, self.tune, 8))
-        asked.to("out", sinks.each(lambda _: None))
-        return graph
-
-
-async def _rate(job: Job, seconds: float) -> float:
-    """Records a second that the node answers, over so many virtual seconds."""
-    before = job.progress().node("ask").records_out
-    await asyncio.sleep(seconds)
-    return (job.progress().node("ask").records_out - before) / seconds
 
 
 async def _best(workers: Callable[[], Workers], p99: float) -> float:
@@ -110,7 +30,7 @@ async def _best(workers: Callable[[], Workers], p99: float) -> float:
             async with Scene(workers()).job() as job:
                 job.adjust("ask", max_in_flight=calls, max_batch_size=size)
                 await asyncio.sleep(1.0)
-                rate = await _rate(job, 2.0)
+                rate = await rate_of(job, 2.0)
                 calls_seen = job.progress().node("ask").calls
                 assert calls_seen is not None
                 if calls_seen.p99 <= p99:
@@ -142,7 +62,7 @@ def test_it_finds_the_best_setting_within_thirty_seconds_and_again_after_a_chang
                 scene.workers.base, scene.workers.each = later().base, later().each
             await asyncio.sleep(30.0)
             since = asyncio.get_running_loop().time()
-            rate = await _rate(job, 10.0)
+            rate = await rate_of(job, 10.0)
             assert rate >= 0.95 * best
             await asyncio.sleep(50.0)
             node = job.progress().node("ask")
@@ -248,6 +168,25 @@ def test_a_batch_tells_why_it_went() -> None:
             assert cuts.get("full", 0) < cuts["linger"] + cuts.get("starved", 0)
 
     _run(main)
+
+
+@pytest.mark.parametrize("fed", [False, True])
+def test_fewer_calls_than_there_may_be_are_a_lack_of_input_unless_there_is_always_more(
+    fed: bool,
+) -> None:
+    now = 0.0
+    set_to: list[Dials] = []
+    decisions = Decisions()
+    controller = Controller(
+        Throughput(), Dials(8, 64, 0.05), set_to.append, lambda: now, decisions, fed=fed
+    )
+    for _ in range(60):  # One call at a time, of the eight that there may be.
+        now += 0.01
+        controller.answered(64, 0.01)
+    controller.look()
+    assert dict(decisions.trials) == ({"confirmed": 1} if fed else {"starved": 1})
+    assert [dials.max_batch_size for dials in set_to] == ([128] if fed else [64])
+    assert ("arrive" in controller.why) is not fed
 
 
 def test_the_line_through_the_times_is_found() -> None:

@@ -1,0 +1,1 @@
+"""Triggers: what a job did from one moment to the next, in the field names of Spark."""
