@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from .errors import MissingExtra
 
-__all__ = ["Columns", "Row", "arrow"]
+__all__ = ["Columns", "Late", "Row", "arrow"]
 
 Row = dict[str, object]
 """A record that was a row of columns: its values by name."""
@@ -104,6 +104,19 @@ class Columns(Sequence[Row]):
             for one in several
         ]
         return Columns(pa.concat_tables(tables, promote_options="permissive"))
+
+
+class Late(Columns):
+    """Rows that came too late to be counted: an operator hands them over among its results.
+
+    They go to its `late` port, or are counted and dropped where that goes nowhere.
+
+    >>> import pyarrow
+    >>> len(Late(pyarrow.table({"at": [1, 2]})))
+    2
+    """
+
+    __slots__ = ()
 
 
 def _values(column: Any) -> list[object]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
-from .columns import Columns, Row, arrow
+from .columns import Columns, Late, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
@@ -66,6 +66,7 @@ __all__ = [
     "End",
     "Fence",
     "KeyedState",
+    "Late",
     "LateError",
     "MisconfiguredError",
     "MissingExtra",
@@ -451,6 +452,9 @@ class ColumnOperator(Operator[Any, Any]):
         None, the default, is all of them. A source may then leave the others unread.
         """
         return None
+
+    has_late: bool = False
+    """Whether rows may come too late for it, which it then hands over as `Late`."""
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

@@ -28,7 +28,6 @@ from ._file_pieces import pieces_of, schema_of_file
 from ._file_schema import (
     FORMATS,
     Format,
-    Schema,
     check_types,
     checked_schema,
     database,
@@ -102,10 +101,14 @@ class Files(Source[Row]):
         self._max_ratio = max_ratio
         self._database: DuckDBPyConnection | None = None
 
-    @property
-    def schema(self) -> Schema | None:
-        """The columns and their types, once they are known: from the start if they were given."""
-        return self._log.schema if hasattr(self, "_log") else self._given
+    def __repr__(self) -> str:
+        groups = "all files"
+        if self._max_files is not None:
+            groups = f"{self._max_files} files"
+        elif self._max_bytes is not None:
+            groups = f"{self._max_bytes:,} bytes of files"
+        follows = ", follows" if self._follow else ""
+        return f"{self._format} in {', '.join(self._patterns)}, a trigger behind {groups}{follows}"
 
     async def open(self, context: Context) -> None:
         """Have a reader; which files there are is seen when the first is read."""
@@ -183,6 +186,8 @@ class Files(Source[Row]):
             if self._opened or self._waiting:
                 break
             if not self._follow:
+                if not self._known and not len(self._log):
+                    raise MisconfiguredError(f"no file matches {', '.join(self._patterns)}")
                 return False
             await asyncio.sleep(self._poll_interval)
         size, count = 0, 0
@@ -321,8 +326,8 @@ def files(
 
     Raises ValueError or TypeError for options that make no sense. Opening raises `MissingExtra`
     without DuckDB and pyarrow (the extra `sql`) and `MisconfiguredError` for a type that there is
-    not; reading does where the graph asks for a column that there is not, and where a file that was
-    read in part is another one after a restart.
+    not; reading does where there is no file and none is waited for, where the graph asks for a
+    column that there is not, and where a file that was read in part is another after a restart.
 
     - Emits when: a file, or up to 65,536 rows of one, has been read; two are read at once.
     - Waits when: it follows, and there is no new file.

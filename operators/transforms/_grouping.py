@@ -13,6 +13,7 @@ from ...runtime.contracts import (
     Context,
     Duration,
     KeyedState,
+    Late,
     arrow,
     in_seconds,
 )
@@ -48,6 +49,7 @@ class Grouping(ColumnOperator):
         self._windows = windows
         self._every = None if every is None else in_seconds(every, "every")
         self._grouping = grouping
+        self.has_late = windows is not None
         self._check()
         self._kernels: list[Kernel] = []
         self._said: list[list[int]] = []
@@ -104,7 +106,6 @@ class Grouping(ColumnOperator):
         self._newest: int | None = None
         self._by_start: dict[int, list[Key]] | None = None
         self._told_at = -math.inf
-        self._late = context.counter("late_rows", "Rows that came too late for their windows")
 
     def snapshot(self) -> bytes:
         """What has changed and was not told, the types of columns, and how far time has come."""
@@ -121,7 +122,7 @@ class Grouping(ColumnOperator):
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Add what these rows make of each group to what there is."""
-        table, late, newest = columns.table, 0, self._newest
+        table, late, newest = columns.table, None, self._newest
         if self._windows is not None:
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
         measures = list(self._measures.values())
@@ -144,15 +145,13 @@ class Grouping(ColumnOperator):
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
-        if late:
-            self._late.add(late)
         if self._by_start is not None:
             for group in changed:
                 if lookup(group, None) is None:
                     self._by_start.setdefault(group[1], []).append(group)
         self.groups.assign(changed)
         self._changed.update(dict.fromkeys(changed))
-        return ()
+        return () if late is None else (Late(late),)
 
     def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Any]]]:
         """The groups of these rows: of which groups each is a part, and what the kernels say."""

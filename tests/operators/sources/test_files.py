@@ -197,6 +197,11 @@ def test_empty_files_are_files_without_rows(tmp_path: Path) -> None:
     assert run(tmp_path) == ([], [])
 
 
+def test_that_there_is_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JobFailed, match="no file matches"):
+        run(tmp_path / "*.json")
+
+
 def test_packed_files_are_unpacked(tmp_path: Path) -> None:
     write(tmp_path / "a.json.gz", {"n": 1}, {"n": 2}, at=0)
     stream = pa.CompressedOutputStream(str(tmp_path / "b.json.zst"), "zstd")

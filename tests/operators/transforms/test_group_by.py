@@ -245,6 +245,25 @@ def test_append_tells_each_window_once_when_it_is_over() -> None:
     assert starts(out) == [(0, 3), (10, 2), (30, 1)]
 
 
+def test_late_rows_go_to_their_port_as_they_came() -> None:
+    out, late = list[Row](), list[Row]()
+    graph = Graph("late")
+    read = graph.read("rows", Cut(timed(1, 12, 3, 13, 4), [2, 3]))
+    groups = read.via("groups", windowed("append", lateness=5), volatile=True)
+    groups.to("out", sinks.collect(out))
+    groups.late.to("late", sinks.collect(late))
+    job = graph.start()
+
+    async def main() -> None:
+        async with job:
+            await job.wait()
+
+    asyncio.run(main())
+    assert late == [{"at": 3000}, {"at": 4000}]
+    assert starts(out) == [(0, 1), (10, 2)]
+    assert next(node.late for node in job.progress().nodes if node.node == "groups") == 2
+
+
 def test_what_is_late_does_not_depend_on_where_batches_are_cut() -> None:
     chance = random.Random(5)
     times = [at / 10 + chance.choice([0, 0, 0, -7, -30]) for at in range(100, 3000)]
