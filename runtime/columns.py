@@ -128,8 +128,8 @@ def _values(column: Any) -> list[object]:
         if code is None or chunk.null_count:
             values += chunk.to_pylist()
         elif len(chunk):
-            whole = memoryview(chunk.buffers()[1]).cast("B").cast(code)
-            values += whole[chunk.offset : chunk.offset + len(chunk)].tolist()
+            whole: Any = memoryview(chunk.buffers()[1]).cast("B")
+            values += whole.cast(code)[chunk.offset : chunk.offset + len(chunk)].tolist()
     return values
 
 
