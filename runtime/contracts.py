@@ -27,6 +27,7 @@ from .columns import Columns, Late, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
+from .did_you_mean import did_you_mean, nearest
 from .durations import Duration, in_seconds
 from .errors import (
     BusyError,
@@ -40,10 +41,12 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .progress import EndpointStatistics
 from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
+from .trail import Attempt
 from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 __all__ = [
+    "Attempt",
     "Barrier",
     "BatchFunction",
     "Bookmark",
@@ -64,6 +68,7 @@ __all__ = [
     "DeadLetter",
     "Duration",
     "End",
+    "EndpointStatistics",
     "Fence",
     "KeyedState",
     "Late",
@@ -89,7 +94,9 @@ __all__ = [
     "WhenDown",
     "WhenMisconfigured",
     "arrow",
+    "did_you_mean",
     "in_seconds",
+    "nearest",
 ]
 
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -319,6 +326,13 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
         None where it does not tell. Asked for the progress, from any thread.
         """
         return None
+
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        """How each of several endpoints stands of which any may answer a call; () for a single one.
+
+        Asked for the progress, from any thread, also before `open` and after `close`.
+        """
+        return ()
 
     async def close(self) -> None:
         """Let go of everything."""

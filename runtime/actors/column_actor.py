@@ -83,7 +83,7 @@ class ColumnActor(OperatorActor):
         self.each[0].converting += self.monotonic() - began
         self.each[0].converted += len(columns)
         places = [at for at in range(len(records)) if at not in refused]
-        return columns, places, [(at, records[at], error, 1) for at, error in refused.items()]
+        return columns, places, [(at, records[at], error, None) for at, error in refused.items()]
 
     async def _made_of(
         self, columns: Columns, places: list[int] | None, bad: list[Refused], batch: Batch
@@ -104,7 +104,7 @@ class ColumnActor(OperatorActor):
                     left += [(middle, stop), (start, middle)]
                     continue
                 at = start if places is None else places[start]
-                bad.append((at, batch.records[at], error, 1))
+                bad.append((at, batch.records[at], error, None))
         return made
 
     async def _run(self, columns: Columns) -> list[Columns]:
