@@ -19,6 +19,7 @@ from ...runtime.contracts import (
 )
 from ..aggregates.measure import Kernel, Measure
 from ..windows.column_windows import ColumnWindows
+from ._arrays import array_of
 from ._partial_groups import NAN, Key, partial_groups
 
 __all__ = ["Grouping", "Mode"]
@@ -224,9 +225,9 @@ class Grouping(ColumnOperator):
         skip = 1
         if self._windows is not None:
             skip, kind = 2, pa.timestamp("us", tz="UTC")
-            found[START] = pa.array([group[1] for group in groups], pa.int64()).cast(kind)
+            found[START] = array_of([group[1] for group in groups], pa.int64()).cast(kind)
             ends = [group[1] + self._windows.length for group in groups]
-            found[END] = pa.array(ends, pa.int64()).cast(kind)
+            found[END] = array_of(ends, pa.int64()).cast(kind)
         for at, key in enumerate(self.keys, skip):
             values = [math.nan if group[at] == NAN else group[at] for group in groups]
             found[key] = _array(values, self._types.get(key))
@@ -234,7 +235,7 @@ class Grouping(ColumnOperator):
             bits = [
                 sum((not has) << at for at, has in enumerate(reversed(one))) for one in self._has
             ]
-            found[self._grouping] = pa.array([bits[group[0]] for group in groups], pa.int64())
+            found[self._grouping] = array_of([bits[group[0]] for group in groups], pa.int64())
         for at, (name, measure) in enumerate(self._measures.items()):
             results = [measure.result(one[at]) for one in kept]
             found[name] = _array(results, measure.kind(self._types))
@@ -245,8 +246,8 @@ def _array(values: list[Any], kind: Any) -> Any:
     """Values as Arrow has them; whole numbers that are too large for their type keep all digits."""
     pa = arrow()
     try:
-        return pa.array(values, type=kind)
-    except (OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
+        return array_of(values, kind)
+    except (OverflowError, TypeError, pa.ArrowInvalid):
         if kind is not None and pa.types.is_int64(kind):
             return pa.array(values, type=pa.decimal128(38, 0))
         return pa.array(values)
