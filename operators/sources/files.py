@@ -46,6 +46,9 @@ _log = logging.getLogger("thalweg.sources")
 _AHEAD = 2
 """Files that are read at once: one thread reads each, and they seldom wait for the same."""
 
+_NOTES = 100
+"""All files are noted anew when one more in so many has been read: the note grows with them."""
+
 _SELDOM = 20
 """A folder is not looked at again before so many times the time that the last look took."""
 
@@ -124,6 +127,7 @@ class Files(Source[Row]):
         self._known: set[str] = set()
         self._opened: deque[OpenedFile] = deque()
         self._group = 0
+        self._unnoted: list[str] = []
         self._trigger_due = False
         self._looked_until = 0.0
 
@@ -145,7 +149,7 @@ class Files(Source[Row]):
                 self._log.triggers += 1
                 return Trigger(self._log.triggers - 1)
             if not self._group and not await self._begin_group():
-                return None
+                return self._noted([]) if self._unnoted else None
             await self._open_ahead()
             opened = self._opened[0]
             piece = await opened.next()
@@ -278,10 +282,19 @@ class Files(Source[Row]):
         self._log.left = self._group
         self._trigger_due = not self._group
         self._log.add(path)
-        forget = self._cleaner.take_done()
+        put_away = self._cleaner.take_done()
         if not await self._cleaner.finished(path, opened.last):
-            forget.append(path)
-        return Read([], [], note=self._log.note(), forget=forget)
+            self._unnoted.append(path)
+        if self._context.fence is not None and len(self._unnoted) <= len(self._log) // _NOTES:
+            # Its lane tells until then that it was read to its end.
+            return Read([], [], forget=put_away)
+        return self._noted(put_away)
+
+    def _noted(self, put_away: list[str]) -> Read[Row]:
+        """The word that stands for the lanes of all files that have been read to their end."""
+        forget, self._unnoted = [*put_away, *self._unnoted], []
+        note = b"" if self._context.fence is None else self._log.note()
+        return Read([], [], note=note, forget=forget)
 
 
 def files(

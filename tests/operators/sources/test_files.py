@@ -28,7 +28,7 @@ from thalweg.operators import sinks, sources
 from thalweg.operators.sources import _file_pieces as pieces
 from thalweg.operators.sources._file_log import FileLog
 from thalweg.runtime.contracts import MisconfiguredError
-from thalweg.testing import context, run_virtual
+from thalweg.testing import HeldFence, context, run_virtual
 
 pa: Any = pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -331,7 +331,12 @@ def test_files_are_put_away_when_their_rows_have_arrived(tmp_path: Path, clean: 
         assert sorted(path.name for path in archive.iterdir()) == [f"{at}.json" for at in range(5)]
 
 
-def test_each_file_is_read_once_over_several_starts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [100, 1])
+def test_each_file_is_read_once_over_several_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    # With 1 the files that were read are told by their lanes alone, which a start has to heed.
+    monkeypatch.setattr(importlib.import_module("thalweg.operators.sources.files"), "_NOTES", every)
     folder = tmp_path / "in"
     folder.mkdir()
     rows = list[Row]()
@@ -395,6 +400,32 @@ def test_a_file_goes_on_where_it_was_and_must_be_the_same(
         write(path, {"n": 1})
         with pytest.raises(MisconfiguredError, match="is another file now"):
             await part(20_000, mark)
+
+    run_virtual(main)
+
+
+def test_all_files_are_not_noted_anew_for_each(tmp_path: Path) -> None:
+    for at in range(400):
+        write(tmp_path / f"{at}.json", {"n": at})
+
+    async def main() -> None:
+        source = sources.files(tmp_path, format="ndjson", schema={"n": int})
+        await source.open(context(fence=HeldFence()))
+        notes, lanes = list[bytes](), set[str]()
+        while (read := await source.read(1024)) is not None:
+            if isinstance(read, Read):
+                lanes -= {*read.forget}
+                if read.lane:
+                    lanes.add(read.lane)
+                elif read.note:
+                    notes.append(read.note)
+                assert len(lanes) <= 8
+        await source.close()
+        assert 100 < len(notes) < 300
+        assert not lanes
+        log = FileLog()
+        log.restore(notes[-1], "files")
+        assert len(log) == 400
 
     run_virtual(main)
 
