@@ -128,6 +128,7 @@ class Files(Source[Row]):
         self._opened: deque[OpenedFile] = deque()
         self._group = 0
         self._unnoted: list[str] = []
+        self._schema_seen = False
         self._trigger_due = False
         self._looked_until = 0.0
 
@@ -151,6 +152,10 @@ class Files(Source[Row]):
             if not self._group and not await self._begin_group():
                 return self._noted([]) if self._unnoted else None
             await self._open_ahead()
+            if self._schema_seen:
+                # It is held from here on, also by a start that comes before the first file is read.
+                self._schema_seen = False
+                return Read([], [], note=self._log.note())
             opened = self._opened[0]
             piece = await opened.next()
             if piece is None:
@@ -267,6 +272,7 @@ class Files(Source[Row]):
                 return
         finally:
             link.close()
+        self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
         missing = sorted((self.wanted or frozenset()) - schema.keys())
         if missing:
