@@ -119,7 +119,7 @@ class Reports(Operator[SweepSummary, "Mail"]):
         sums = [self._sums[probe] for probe in probes]
         attempts = sum(each.ok + each.failed + each.unavailable for each in sums)
         percent = 100.0 * sum(each.ok for each in sums) / max(1, attempts)
-        subject = f"{self._experiment}: {sweeps} sweeps, {percent:.1f} % ok"
+        subject = f"{self._experiment}: {_sweeps(sweeps)}, {percent:.1f} % ok"
         mail = Mail(subject, text, tuple(self._trace(probe) for probe in probes if self._traces))
         for probe in probes:
             del self._sums[probe]
@@ -131,7 +131,7 @@ class Reports(Operator[SweepSummary, "Mail"]):
         sums = self._sums[probe]
         attempts = sums.ok + sums.failed + sums.unavailable
         lines = [
-            f"{probe}: {sums.sweeps} sweeps, from {_when(sums.first)} to {_when(sums.last)}",
+            f"{probe}: {_sweeps(sums.sweeps)}, from {_when(sums.first)} to {_when(sums.last)}",
             f"  {attempts} attempts: {sums.ok} ok, {sums.failed} failed, "
             f"{sums.unavailable} unavailable",
             f"  a sweep took {sums.seconds / sums.sweeps:.1f} s, {sums.longest:.1f} s at most",
@@ -205,6 +205,10 @@ def _named(what: str, names: list[str]) -> list[str]:
     more = f" and {len(names) - _WORST} more" if len(names) > _WORST else ""
     shown = ", ".join(names[:_WORST])
     return ["".join(c if c.isprintable() else " " for c in f"  {what}: {shown}{more}")]
+
+
+def _sweeps(count: int) -> str:
+    return f"{count} sweep{'' if count == 1 else 's'}"
 
 
 def _when(sweep: int) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
 
 from ...runtime.contracts import Context, Fence, MisconfiguredError
-from ._files import checksum, rename, sync_folder
+from ._files import can_sync_all, checksum, rename, sync_all, sync_folder
 from ._folder_files import hold_folder, open_in, size_in
 from ._hidden_file import HiddenFile
 from ._hidden_parts import HiddenParts
@@ -18,6 +19,9 @@ from ._serial import Serial
 from ._write_failed import WriteFailed
 
 __all__ = ["AppendedFolder"]
+
+_ONE_BY_ONE = 8
+"""Files that are synced each for itself: of more, the whole file system is synced once instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +111,22 @@ class AppendedFolder:
         decoded: Any = orjson.loads(prepared)
         given = _Prepared(**decoded)
         await self._fence.check()
-        if given.part and self._ledger.epoch < epoch:
-            try:
-                await self._threads.run(self._commit, epoch, given)
-            except OSError as error:
-                raise self._failed(f"cannot append epoch {epoch} in", error) from error
-            self._records += given.records
-            self._bytes += given.index
+        if not given.part:
+            return
+        try:
+            await self._threads.run(self._commit, epoch, given)
+        except OSError as error:
+            raise self._failed(f"cannot append epoch {epoch} in", error) from error
+        self._records += given.records
+        self._bytes += given.index
 
     def _commit(self, epoch: int, given: _Prepared) -> None:
         part = os.path.join(self._path, given.part)
+        if self._ledger.epoch >= epoch:
+            # A crash may have come between the two.
+            with suppress(FileNotFoundError):
+                os.unlink(part)
+            return
         if not self._is_whole(part, given):
             raise MisconfiguredError(
                 f"epoch {epoch} was prepared in {self._path!r}, and {given.part!r} is not there, "
@@ -135,12 +145,16 @@ class AppendedFolder:
             if self._ledger.begun != epoch:
                 sizes = {name: size_in(self._path, name) for name in pieces}
                 self._note(_Ledger(self._fence.lineage, self._ledger.epoch, epoch, sizes))
+            together = len(pieces) > _ONE_BY_ONE and can_sync_all()
             for name, places in pieces.items():
-                self._append(source, name, places)
+                self._append(source, name, places, sync=not together)
+            if together:
+                sync_all(self._held)
         finally:
             os.close(source)
-        for folder in {os.path.dirname(name) for name in pieces}:
-            sync_folder(os.path.join(self._path, folder))
+        if not together:
+            for folder in {os.path.dirname(name) for name in pieces}:
+                sync_folder(os.path.join(self._path, folder))
         self._note(_Ledger(self._fence.lineage, epoch))
         os.unlink(part)
 
@@ -149,7 +163,9 @@ class AppendedFolder:
             return False
         return not self._recovering or checksum(part, 0, given.length) == given.crc
 
-    def _append(self, source: int, name: str, places: Sequence[tuple[int, int]]) -> None:
+    def _append(
+        self, source: int, name: str, places: Sequence[tuple[int, int]], *, sync: bool
+    ) -> None:
         file = open_in(self._path, name)
         try:
             end = self._ledger.sizes.get(name, 0)
@@ -160,7 +176,8 @@ class AppendedFolder:
                 left = memoryview(os.pread(source, length, start))
                 while left:
                     left = left[os.write(file, left) :]
-            os.fsync(file)
+            if sync:
+                os.fsync(file)
         finally:
             os.close(file)
 
@@ -227,8 +244,8 @@ class AppendedFolder:
 
     def _failed(self, what: str, error: OSError) -> WriteFailed:
         return WriteFailed(
-            f"{what} {self._path!r}: {error.strerror or error}; {self._records} records of this "
-            f"run ({self._bytes} bytes) are committed",
+            f"{what} {error.filename or self._path!r}: {error.strerror or error}; {self._records} "
+            f"records of this run ({self._bytes} bytes) are committed",
             path=self._path,
             records=self._records,
             bytes=self._bytes,

@@ -53,8 +53,8 @@ def test_it_keeps_the_contract(check: Check) -> None:
         expected=[
             Mail("fleet: 2 sweeps, 50.0 % ok", TEXT),
             Mail(
-                "fleet: 1 sweeps, 0.0 % ok",
-                "usage: 1 sweeps, from 2004-04-15 01:00 to 2004-04-15 01:00\n"
+                "fleet: 1 sweep, 0.0 % ok",
+                "usage: 1 sweep, from 2004-04-15 01:00 to 2004-04-15 01:00\n"
                 "  1 attempts: 0 ok, 0 failed, 1 unavailable\n"
                 "  a sweep took 110.0 s, 110.0 s at most\n"
                 "  never there: m4",
@@ -77,7 +77,7 @@ def test_the_trace_of_each_probe_is_attached(tmp_path: Path) -> None:
 def test_that_no_sweep_ended_is_told_too() -> None:
     values = [sweep(0), Wake(sweep(0).at + DAY), Wake(sweep(0).at + 2 * DAY)]
     first, second = mails(values)
-    assert first.subject == "lab: 1 sweeps, 50.0 % ok"
+    assert first.subject == "lab: 1 sweep, 50.0 % ok"
     assert second.subject == "lab: no sweep has ended"
 
 

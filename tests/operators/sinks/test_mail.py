@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -28,10 +28,11 @@ from thalweg.runtime.contracts import (
     Retry,
     UnavailableError,
 )
-from thalweg.testing import MemoryStore, context
+from thalweg.testing import SINK_CHECKS, MemoryStore, SinkCase, context, run_virtual
 
 PKI = Path(__file__).parents[1] / "endpoints" / "pki"
 TRUSTED = Tls(ca=PKI / "ca.pem")
+Check = Callable[[SinkCase[Any]], Awaitable[None]]
 QUICK = Retry(attempts=3, first=0.01, longest=0.02, when_down="failed")
 
 
@@ -111,6 +112,24 @@ async def sent(sink: MailSink, *mails: Any) -> Outcome[None] | None:
         return await sink.write(mails)
     finally:
         await sink.close()
+
+
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
+def test_it_keeps_the_contract(check: Check) -> None:
+    postman = Postman()
+
+    def read_back() -> list[Mail]:
+        return [Mail(got["Subject"], got.get_content().rstrip()) for got in postman.mails]
+
+    with serving(postman) as server:
+        case: SinkCase[Any] = SinkCase(
+            lambda: mail(server),
+            [Mail(f"number {number}", "text") for number in range(5)],
+            read_back,
+            bad=["no mail", None],
+            again="appends",
+        )
+        run_virtual(lambda: check(case))
 
 
 @pytest.mark.asyncio

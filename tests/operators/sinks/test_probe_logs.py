@@ -13,7 +13,7 @@ import pytest
 
 from thalweg.operators import sinks
 from thalweg.operators.fleet import ProbeResult
-from thalweg.operators.sinks import ProbeLogs, WriteFailed
+from thalweg.operators.sinks import ProbeLogs, WriteFailed, _appended_folder, _files
 from thalweg.runtime.contracts import Context, MisconfiguredError
 from thalweg.testing import SINK_CHECKS, HeldFence, SinkCase, context, run_virtual
 
@@ -154,6 +154,15 @@ async def test_a_link_in_the_place_of_a_log_is_not_followed(tmp_path: Path) -> N
     await sink.close()
     assert (tmp_path / "precious").read_text() == "precious"
 
+    sink = await start(folder, HeldFence())
+    await sink.discard(0)
+    await sink.write([result()])
+    prepared = await sink.prepare(1)
+    with pytest.raises(WriteFailed, match=r"usage\.stdout"):
+        await sink.commit(1, prepared)
+    await sink.close()
+    assert (tmp_path / "precious").read_text() == "precious"
+
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("stored", [False, True], ids=["without a store", "with one"])
@@ -187,28 +196,38 @@ async def test_an_output_cannot_pass_for_a_sweep(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("count", [5, 20], ids=["few files", "many files"])
+@pytest.mark.parametrize(
+    "kinds", [("open_in", 3), ("sync_all", 0), ("sync_folder", 1), ("_note", 1)]
+)
 async def test_a_crash_in_the_middle_of_appending_is_made_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int, kinds: tuple[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fence = HeldFence()
     sink = await start(tmp_path, fence)
     await sink.discard(0)
-    targets = [f"m{number}" for number in range(5)]
+    targets = [f"m{number}" for number in range(count)]
     await sink.write([result(target) for target in targets])
     await sink.commit(1, await sink.prepare(1))
     await sink.write([result(target, 1) for target in targets])
     prepared = await sink.prepare(2)
-    sync, left = os.fsync, [3]
+    (name, left) = kinds
+    where: Any = _appended_folder.AppendedFolder if name == "_note" else _appended_folder
+    real = getattr(where, name)
 
-    def dying(descriptor: int) -> None:
-        left[0] -= 1
-        if left[0] < 0:
+    def dying(*given: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
             raise OSError(5, "pulled the plug")
-        sync(descriptor)
+        return real(*given)
 
-    monkeypatch.setattr(os, "fsync", dying)
-    with pytest.raises(WriteFailed, match=r"epoch 2.*pulled the plug"):
-        await sink.commit(2, prepared)
+    monkeypatch.setattr(where, name, dying)
+    if (name, count) == ("sync_all", 5):
+        await sink.commit(2, prepared)  # So few are synced one by one.
+    else:
+        with pytest.raises(WriteFailed, match=r"epoch 2.*pulled the plug"):
+            await sink.commit(2, prepared)
     monkeypatch.undo()
     await sink.close()
 
@@ -219,6 +238,39 @@ async def test_a_crash_in_the_middle_of_appending_is_made_good(
     for target in targets:
         assert entries(tmp_path / target / "usage.stdout") == [(SWEEP, "0\n"), (SWEEP + 1, "1\n")]
     assert not parts(tmp_path)
+
+
+@pytest.mark.asyncio
+async def test_many_files_are_synced_one_by_one_where_the_system_cannot_do_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    sync = os.fsync
+
+    def count(descriptor: int) -> None:
+        synced.append(descriptor)
+        sync(descriptor)
+
+    for able in (True, False):
+        monkeypatch.setattr(_appended_folder, "can_sync_all", lambda able=able: able)
+        monkeypatch.setattr(os, "fsync", count)
+        sink = await start(tmp_path / str(able), HeldFence())
+        await sink.discard(0)
+        await sink.write([result(f"m{number}") for number in range(50)])
+        prepared = await sink.prepare(1)
+        synced.clear()
+        await sink.commit(1, prepared)
+        await sink.close()
+        assert (len(synced) >= 50) is not able
+        assert len(shown(tmp_path / str(able))) == 50
+
+
+@pytest.mark.asyncio
+async def test_a_file_system_that_cannot_be_synced_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        _files.sync_all(-1)
+    with (tmp_path / "file").open("wb") as file:
+        _files.sync_all(file.fileno())
 
 
 @pytest.mark.asyncio
