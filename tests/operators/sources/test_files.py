@@ -24,7 +24,7 @@ from thalweg import (
     Row,
     State,
 )
-from thalweg.operators import sinks, sources
+from thalweg.operators import aggregates, group_by, sinks, sources, windows
 from thalweg.operators.sources import _file_pieces as pieces
 from thalweg.operators.sources._file_log import FileLog
 from thalweg.runtime.contracts import MisconfiguredError
@@ -299,6 +299,29 @@ def test_only_the_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
     graph.run()
     assert seen == [("x",)]
     assert "columns asked for: x" in graph.plan().text()
+
+
+def test_late_rows_have_all_their_columns_where_somebody_reads_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", {"at": 100, "word": "a"}, {"at": 1, "word": "b"})
+
+    def read(*, late: list[Row] | None) -> Graph:
+        graph = Graph("late")
+        files = graph.read("files", sources.files(tmp_path, format="ndjson"))
+        measures = {"n": aggregates.count()}
+        groups = files.via(
+            "groups",
+            group_by(measures=measures, window=windows.tumbling(10), time="at", unit="s"),
+            volatile=True,
+        )
+        groups.to("out", sinks.collect([]))
+        if late is not None:
+            groups.late.to("late", sinks.collect(late))
+        return graph
+
+    assert "columns asked for: at" in read(late=None).plan().text()
+    late = list[Row]()
+    read(late=late).run()
+    assert late == [{"at": 1, "word": "b"}]
 
 
 def test_a_column_that_there_is_not_fails_the_job_with_those_there_are(tmp_path: Path) -> None:
