@@ -155,7 +155,7 @@ class Files(Source[Row]):
             if self._schema_seen:
                 # It is held from here on, also by a start that comes before the first file is read.
                 self._schema_seen = False
-                return Read([], [], note=self._log.note())
+                return Read[Row]([], [], note=self._log.note())
             opened = self._opened[0]
             piece = await opened.next()
             if piece is None:
