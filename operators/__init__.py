@@ -9,10 +9,16 @@ from . import sinks as sinks
 from . import sources as sources
 from . import windows as windows
 from .transforms.aggregate import aggregate as aggregate
+from .transforms.derive import derive as derive
 from .transforms.fold import fold as fold
+from .transforms.group_by import cube as cube
+from .transforms.group_by import group_by as group_by
+from .transforms.group_by import grouping_sets as grouping_sets
+from .transforms.group_by import rollup as rollup
 from .transforms.score import Field as Field
 from .transforms.score import Prediction as Prediction
 from .transforms.score import score as score
+from .transforms.where import where as where
 from .transforms.wml_online_scoring import wml_online_scoring as wml_online_scoring
 from .windows.window import window as window
 
@@ -22,11 +28,17 @@ __all__ = [
     "Throughput",
     "aggregate",
     "aggregates",
+    "cube",
+    "derive",
     "endpoints",
     "fold",
+    "group_by",
+    "grouping_sets",
+    "rollup",
     "score",
     "sinks",
     "sources",
+    "where",
     "window",
     "windows",
     "wml_online_scoring",

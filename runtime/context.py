@@ -54,7 +54,7 @@ class Context:
     ('iris', 'score')
     """
 
-    __slots__ = ("_counters", "_thread", "fence", "graph", "node")
+    __slots__ = ("_compute", "_counters", "_thread", "fence", "graph", "node")
 
     def __init__(
         self,
@@ -64,11 +64,13 @@ class Context:
         thread: ThreadHost,
         counters: Counters,
         fence: Fence | None = None,
+        compute: ThreadHost | None = None,
     ) -> None:
         self.graph = graph
         self.node = node
         self.fence = fence
         self._thread = thread
+        self._compute = thread if compute is None else compute
         self._counters = counters
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -77,6 +79,13 @@ class Context:
         When the caller is cancelled the thread's result is dropped: a thread cannot be stopped.
         """
         return await self._thread(lambda: function(*args, **kwargs))
+
+    async def compute(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `in_thread`, for what keeps a processor busy and lets others run, as Arrow does.
+
+        No more of it is done at once than there are processors: it must not wait for anything.
+        """
+        return await self._compute(lambda: function(*args, **kwargs))
 
     def counter(self, name: str, help: str, **labels: str) -> Counter:  # noqa: A002
         """A counter of the operator's own, exported as `thalweg_<name>_total`.

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
-from .columns import Columns, Row, arrow
+from .columns import Columns, Late, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
@@ -71,6 +71,7 @@ __all__ = [
     "EndpointStatistics",
     "Fence",
     "KeyedState",
+    "Late",
     "LateError",
     "MisconfiguredError",
     "MissingExtra",
@@ -456,6 +457,7 @@ class ColumnOperator(Operator[Any, Any]):
     meanwhile. How many rows come at a time says nothing: no result may depend on it. Where it
     raises, it must leave what it remembers as it was: the rows are then halved until the bad ones
     stand alone and become dead letters. So what it made before it raised counts for nothing.
+    `MisconfiguredError`, such as for a column that there is not, fails the job.
     """
 
     def asks_for(self, below: frozenset[str] | None) -> frozenset[str] | None:
@@ -464,6 +466,9 @@ class ColumnOperator(Operator[Any, Any]):
         None, the default, is all of them. A source may then leave the others unread.
         """
         return None
+
+    has_late: bool = False
+    """Whether rows may come too late for it, which it then hands over as `Late`."""
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

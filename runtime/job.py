@@ -384,6 +384,7 @@ class Job:
             self.name,
             node,
             thread=self._threads.run,
+            compute=self._threads.compute,
             counters=self.counters,
             fence=None if self._keeper is None else self._keeper.fence,
         )

@@ -5,21 +5,49 @@ from __future__ import annotations
 from .aggregate import Aggregate as Aggregate
 from .collect import Collect as Collect
 from .collect import collect as collect
+from .collect_values import collect_values as collect_values
+from .count import count as count
+from .count_distinct import count_distinct as count_distinct
 from .counting import Counting as Counting
 from .counting import counting as counting
+from .ends import first as first
+from .ends import last as last
+from .extremes import max as max  # noqa: A004
+from .extremes import min as min  # noqa: A004
 from .fold import Fold as Fold
 from .fold import fold as fold
+from .measure import Kernel as Kernel
+from .measure import Measure as Measure
+from .quantiles import quantiles as quantiles
 from .reduce import Reduce as Reduce
 from .reduce import reduce as reduce
+from .sum import mean as mean
+from .sum import sum as sum  # noqa: A004
+from .variance import stddev as stddev
+from .variance import variance as variance
 
 __all__ = [
     "Aggregate",
     "Collect",
     "Counting",
     "Fold",
+    "Kernel",
+    "Measure",
     "Reduce",
     "collect",
+    "collect_values",
+    "count",
+    "count_distinct",
     "counting",
+    "first",
     "fold",
+    "last",
+    "max",
+    "mean",
+    "min",
+    "quantiles",
     "reduce",
+    "stddev",
+    "sum",
+    "variance",
 ]

@@ -12,19 +12,20 @@ from ...runtime.contracts import Columns, DataError, Rejected, arrow
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader
 from ._inflated import inflated
-from ._unfit_rows import fitting_csv, fitting_lines
+from ._unfit_rows import fitting_csv, fitting_lines, fraction_in
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 __all__ = ["Piece", "pieces_of", "schema_of_file"]
 
-ROWS = 131_072
+ROWS = 65_536
 """Rows of one piece."""
 
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
-_PEEK = 2048
-"""Rows of each file that are looked at for numbers that are not whole any more."""
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
+_STRETCHES = 8
+_STRETCH = 8192
+"""Bytes: so much of each file, in so many places, is looked at for numbers that are not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def pieces_of(
                 return
             if kind == "parquet":
                 _check_columns(link, plain, file.path, schema, wanted)
-            slowly = kind == "ndjson" and _not_whole(link, plain, schema, wanted)
+            slowly = kind == "ndjson" and _not_whole(plain, schema, wanted)
             if not slowly:
                 try:
                     for table in _tables(link, _query(plain, kind, schema, wanted), at):
@@ -76,7 +77,7 @@ def pieces_of(
                 yield from fitting_csv(link, query, plain, file.path, at)
             else:
                 types = {name: schema[name] for name in wanted}
-                whole = [name for name in wanted if schema[name] in _WHOLE]
+                whole = [name for name in wanted if schema[name] in WHOLE]
                 yield from fitting_lines(link, query, plain, file.path, types, whole, at)
     except FileNotFoundError:
         yield _nothing(file, f"{file.path} vanished before it was read", at, link, schema, wanted)
@@ -135,18 +136,21 @@ def _tables(link: DuckDBPyConnection, query: str, start: int) -> Iterator[Any]:
         left = 0
 
 
-def _not_whole(link: DuckDBPyConnection, path: str, schema: Schema, wanted: Sequence[str]) -> bool:
-    """Whether numbers that were whole are not so in this file: the quick reader would round."""
-    whole = {name for name in wanted if schema[name] in _WHOLE}
+def _not_whole(path: str, schema: Schema, wanted: Sequence[str]) -> bool:
+    """Whether numbers that were whole are not so in this file: the quick reader would round.
+
+    That is a matter of whole files, so a few stretches of each are looked at.
+    """
+    whole = [name for name in wanted if schema[name] in WHOLE]
     if not whole:
         return False
-    import duckdb
-
-    try:
-        found = described(link, reader(path, "ndjson", None, sample=_PEEK))
-    except duckdb.Error:
-        return False  # The quick reader will find out.
-    return any(found.get(name) in ("DOUBLE", "FLOAT") for name in whole)
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        for at in range(0, size, max(_STRETCH, size // _STRETCHES)):
+            file.seek(at)
+            if any(fraction_in(line, whole) for line in file.read(_STRETCH).split(b"\n")):
+                return True
+    return False
 
 
 def _check_columns(
@@ -156,7 +160,7 @@ def _check_columns(
     for name in wanted:
         if name not in found:
             raise DataError(f"{shown} has no column {name!r}: it has {list(found)}")
-        narrower = found[name] in _WHOLE and schema[name] in ("BIGINT", "HUGEINT", "DOUBLE")
+        narrower = found[name] in WHOLE and schema[name] in ("BIGINT", "HUGEINT", "DOUBLE")
         if found[name] != schema[name] and not narrower:
             raise DataError(f"{shown}: column {name!r} is {found[name]}, not {schema[name]}")
 

@@ -37,8 +37,11 @@ _OF_PYTHON: dict[type, str] = {
     dt.time: "TIME",
     decimal.Decimal: "DECIMAL(38,9)",
 }
-_SAMPLE = 20_480
+_SAMPLE = 5_000
 """Rows that are looked at to see the types of columns."""
+
+_OBJECT = 4 << 20
+"""Bytes that one row of NDJSON may take."""
 
 
 def database() -> DuckDBPyConnection:
@@ -50,6 +53,7 @@ def database() -> DuckDBPyConnection:
     return duckdb.connect(
         config={
             "threads": 1,
+            "enable_external_file_cache": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "allow_community_extensions": False,
@@ -118,7 +122,8 @@ def reader(
     if kind == "ndjson":
         held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
         held += ", ignore_errors=true" if bad else ""
-        return f"read_json([{names}], format='newline_delimited', compression='none'{held})"
+        held += f", format='newline_delimited', compression='none', maximum_object_size={_OBJECT}"
+        return f"read_json([{names}]{held})"
     held = f", types={{{pairs}}}" if schema else f", sample_size={sample}"
     held += ", store_rejects=true" if bad else ""
     return f"read_csv([{names}], header=true, compression='none'{held})"

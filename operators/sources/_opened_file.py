@@ -51,7 +51,7 @@ class OpenedFile:
         self._link.close()
 
     def _ask(self) -> asyncio.Future[Piece | None]:
-        return asyncio.ensure_future(self._context.in_thread(self._one))
+        return asyncio.ensure_future(self._context.compute(self._one))
 
     def _one(self) -> Piece | None:
         return next(self._pieces, None)

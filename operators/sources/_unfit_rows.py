@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._file_pieces import Piece
 
-__all__ = ["fitting_csv", "fitting_lines"]
+__all__ = ["fitting_csv", "fitting_lines", "fraction_in"]
 
 _ROWS = 16_384
 _SHOWN = 4096
@@ -97,6 +97,17 @@ def _unfit(
         if isinstance(value, float) and not value.is_integer():
             return f"column {name!r} is {types[name]}, not {value!r}"
     return None
+
+
+def fraction_in(line: bytes, whole: Sequence[str]) -> bool:
+    """Whether a line has a fraction in one of these columns; a line that is cut has none."""
+    try:
+        row: object = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    values = cast("dict[str, object]", row) if isinstance(row, dict) else {}
+    found = map(values.get, whole)
+    return any(isinstance(one, float) and not one.is_integer() for one in found)
 
 
 def fitting_csv(

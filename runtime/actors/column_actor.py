@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from ..batch import Batch, Records
-from ..columns import Columns
+from ..columns import Columns, Late
 from ..context import Context
 from ..contracts import ColumnOperator
+from ..errors import MisconfiguredError
 from ..gathering import Gathering
-from ..nodes import Node
+from ..nodes import LATE, Node
 from ..receipt import Receipt
 from .operator_actor import OperatorActor
 from .rejection import Refused
@@ -56,16 +57,23 @@ class ColumnActor(OperatorActor):
         for one in made:
             if not len(one):
                 continue
-            counts.records_out += len(one)
+            late = isinstance(one, Late)
+            if late:
+                counts.late += len(one)
+                if not self.outlets[LATE].wired:
+                    continue
+            else:
+                counts.records_out += len(one)
             receipt = batch.receipt
-            if self._remembers:
+            if self._remembers and not late:
                 receipt = Receipt()
             else:
                 receipt.fork()
             origins = whole
             if whole is not None and (self._remembers or len(one) != count):
                 origins = whole.blur(len(one))
-            await self.emit(Batch.of_columns(one, receipt, origins, batch.born))
+            port = LATE if late else "out"
+            await self.emit(Batch.of_columns(one, receipt, origins, batch.born), port)
         batch.receipt.settle()
 
     def _gathered(self, records: Records) -> tuple[Columns, list[int], list[Refused]]:
@@ -88,6 +96,8 @@ class ColumnActor(OperatorActor):
             piece = columns if stop - start == len(columns) else columns[start:stop]
             try:
                 made += await self._run(piece)
+            except MisconfiguredError:
+                raise  # No row could pass.
             except Exception as error:
                 if stop - start > 1:
                     middle = (start + stop) // 2
@@ -101,14 +111,14 @@ class ColumnActor(OperatorActor):
         work = self._columns.process_columns
         if len(columns) <= _FEW:
             return list(work(columns))
-        return await self._context.in_thread(lambda: list(work(columns)))
+        return await self._context.compute(lambda: list(work(columns)))
 
     async def _emit_unowed(self, results: Iterable[object]) -> None:
         """Emit what comes of memory, not of a record: no source waits for it."""
         if isinstance(results, tuple) and not results:
             return
         source = iter(cast("Iterable[Columns]", results))
-        while (one := await self._context.in_thread(lambda: next(source, None))) is not None:
+        while (one := await self._context.compute(lambda: next(source, None))) is not None:
             if len(one):
                 self.each[0].records_out += len(one)
                 await self.emit(Batch.of_columns(one, Receipt(), None, self.monotonic()))

@@ -1,0 +1,121 @@
+"""Expressions in SQL over the columns of a stream: checked where they are written, and harmless."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from ...runtime.contracts import Columns, MisconfiguredError, MissingExtra
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["Evaluation", "columns_of"]
+
+_ROWS = "rows"
+_PLAIN = {"where_clause", "having", "qualify", "sample"}
+
+
+def columns_of(expression: str, what: str) -> frozenset[str]:
+    """The columns that an expression asks for. Raises ValueError for what is no expression.
+
+    >>> sorted(columns_of("x * x + y > 3 and word like 'a%'", "the condition"))
+    ['word', 'x', 'y']
+    """
+    if not isinstance(cast("object", expression), str) or not expression.strip():
+        raise TypeError(f"{what} is an expression in SQL, as text, not {expression!r}")
+    link = _database()
+    try:
+        statement = f"select {expression}\n from {_ROWS}"
+        (answer,) = cast(
+            "tuple[str]", link.execute("select json_serialize_sql(?)", [statement]).fetchone()
+        )
+    finally:
+        link.close()
+    parsed: Any = json.loads(answer)
+    if parsed.get("error"):
+        raise ValueError(f"{what} is no expression in SQL: {parsed.get('error_message')}")
+    statements: list[Any] = parsed["statements"]
+    node = statements[0]["node"]
+    single = (
+        len(statements) == 1
+        and node["type"] == "SELECT_NODE"
+        and len(node["select_list"]) == 1
+        and node["from_table"].get("table_name") == _ROWS
+        and not node["modifiers"]
+        and not node["group_expressions"]
+        and not any(node.get(part) for part in _PLAIN)
+    )
+    if not single:
+        raise ValueError(f"{what} is one expression, without a query around it: {expression!r}")
+    names = set[str]()
+    for part in _parts(node["select_list"][0]):
+        kind = part.get("class")
+        if kind in ("SUBQUERY", "STAR", "WINDOW"):
+            raise ValueError(
+                f"{what} is worked out for each row alone, so it has no "
+                f"{str(kind).lower()} in it: {expression!r}"
+            )
+        if kind == "COLUMN_REF":
+            path: list[str] = part["column_names"]
+            names.add(path[1] if path[0] == _ROWS and len(path) > 1 else path[0])
+    return frozenset(names)
+
+
+def _parts(tree: Any) -> Iterator[Mapping[str, Any]]:
+    """Every part of a parsed expression."""
+    left = [tree]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found = cast("dict[str, Any]", one)
+            yield found
+            left += found.values()
+        elif isinstance(one, list):
+            left += one
+
+
+class Evaluation:
+    """Works out one query over columns, in a database that reaches no file and no network."""
+
+    def __init__(self, query: str) -> None:
+        self._query = query
+        self._link = _database()
+
+    def of(self, columns: Columns) -> Columns:
+        """What the query makes of these rows, in their order."""
+        import duckdb
+
+        link = self._link
+        link.register(_ROWS, columns.table)
+        try:
+            return Columns(link.sql(self._query).to_arrow_table())
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise MisconfiguredError(
+                f"{str(error).splitlines()[0]}; there are the columns {list(columns.names)}"
+            ) from None
+        finally:
+            link.unregister(_ROWS)
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._link.close()
+
+
+def _database() -> DuckDBPyConnection:
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingExtra("an expression in SQL", "sql") from None
+    link = duckdb.connect(
+        config={
+            "threads": 1,
+            "enable_external_access": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+        }
+    )
+    link.execute("set lock_configuration = true")
+    return link

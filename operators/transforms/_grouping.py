@@ -1,0 +1,258 @@
+"""The operator behind `group_by`, `cube`, `rollup` and `grouping_sets`."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from ...runtime.contracts import (
+    ColumnOperator,
+    Columns,
+    Context,
+    Duration,
+    KeyedState,
+    Late,
+    arrow,
+    in_seconds,
+)
+from ..aggregates.measure import Kernel, Measure
+from ..windows.column_windows import ColumnWindows
+from ._arrays import array_of
+from ._partial_groups import NAN, Key, partial_groups
+
+__all__ = ["Grouping", "Mode"]
+
+Mode = Literal["append", "update", "complete"]
+"""Which groups are told: those that nothing changes any more, those that have changed, or all."""
+
+START, END = "window_start", "window_end"
+
+
+class Grouping(ColumnOperator):
+    """Keeps one accumulator for each measure of each group of each grouping set."""
+
+    def __init__(
+        self,
+        sets: Sequence[Sequence[str]],
+        measures: Mapping[str, Measure[Any, Any]],
+        *,
+        mode: Mode,
+        windows: ColumnWindows | None,
+        every: Duration | None,
+        grouping: str | None,
+    ) -> None:
+        self.keys = tuple(dict.fromkeys(key for one in sets for key in one))
+        self._sets = [tuple(one) for one in sets]
+        self._measures = dict(measures)
+        self._mode: Mode = mode
+        self._windows = windows
+        self._every = None if every is None else in_seconds(every, "every")
+        self._grouping = grouping
+        self.has_late = windows is not None
+        self._check()
+        self._kernels: list[Kernel] = []
+        self._said: list[list[int]] = []
+        for measure in self._measures.values():
+            for kernel in measure.kernels():
+                if kernel not in self._kernels:
+                    self._kernels.append(kernel)
+            self._said.append([self._kernels.index(one) for one in measure.kernels()])
+        # Of which keys a group of each set has values, and the rest is a subtotal's.
+        self._has = [[key in one for key in self.keys] for one in self._sets]
+        self.groups: KeyedState[Key, list[Any]] = KeyedState()
+
+    def _check(self) -> None:
+        if not self._measures:
+            raise ValueError("measures names nothing to compute: {'n': aggregates.count()}")
+        for name, measure in self._measures.items():
+            if not isinstance(cast("object", measure), Measure):
+                raise TypeError(
+                    f"the measure {name!r} is {measure!r}: it is one of a column, such as "
+                    "aggregates.count(), sum('x') or mean('x')"
+                )
+        if self._mode not in ("append", "update", "complete"):
+            raise ValueError(
+                f"mode is 'append', 'update' or 'complete', not {cast('object', self._mode)!r}"
+            )
+        if self._mode == "append" and self._windows is None:
+            raise ValueError(
+                "mode='append' tells a group once, when nothing changes it any more, and without a "
+                "window that is never: say mode='update' for the groups that have changed, "
+                "mode='complete' for all of them, or window= and time="
+            )
+        names = [*self.keys, *self._measures]
+        names += [self._grouping] if self._grouping is not None else []
+        names += [START, END] if self._windows is not None else []
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the results would have two columns of the name {twice[0]!r}")
+
+    def __repr__(self) -> str:
+        sets = " ".join(f"({', '.join(one)})" for one in self._sets)
+        grows = [name for name, measure in self._measures.items() if measure.grows]
+        told = f", {', '.join(grows)} grow with the data" if grows else ""
+        return f"group by {sets}: {', '.join(self._measures)}, mode {self._mode}{told}"
+
+    def asks_for(self, below: frozenset[str] | None) -> frozenset[str] | None:
+        """The keys, the columns of the measures, and the times."""
+        asked = frozenset(self.keys).union(*(one.columns for one in self._measures.values()))
+        return asked if self._windows is None else asked | {self._windows.time}
+
+    async def open(self, context: Context) -> None:
+        """Nothing is open."""
+        self._types: dict[str, Any] = {}
+        self._changed: dict[Key, None] = {}
+        self._newest: int | None = None
+        self._by_start: dict[int, list[Key]] | None = None
+        self._told_at = -math.inf
+
+    def snapshot(self) -> bytes:
+        """What has changed and was not told, the types of columns, and how far time has come."""
+        schema = arrow().schema(list(self._types.items())).serialize().to_pybytes()
+        return pickle.dumps((schema, list(self._changed), self._newest))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        pa = arrow()
+        held, changed, self._newest = pickle.loads(data)  # The store's own bytes.
+        schema = pa.ipc.read_schema(pa.py_buffer(held))
+        self._types = dict(zip(schema.names, schema.types, strict=True))
+        self._changed = dict.fromkeys(changed)
+
+    def process_columns(self, columns: Columns) -> Iterable[Columns]:
+        """Add what these rows make of each group to what there is."""
+        table, late, newest = columns.table, None, self._newest
+        if self._windows is not None:
+            table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
+        measures = list(self._measures.values())
+        lookup, changed = self.groups.lookup, dict[Key, list[Any]]()
+        for groups, said in self._partial(table):
+            found = [
+                measure.gather([said[at] for at in places])
+                for measure, places in zip(measures, self._said, strict=True)
+            ]
+            for group in groups:
+                before = changed.get(group)
+                if before is None:
+                    before = lookup(group, None)
+                if before is None:
+                    before = [measure.create() for measure in measures]
+                changed[group] = [
+                    measure.merge(earlier, later)
+                    for measure, earlier, later in zip(measures, before, found, strict=True)
+                ]
+        # Only now: what raised above has left nothing behind.
+        self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
+        self._newest = newest
+        if self._by_start is not None:
+            for group in changed:
+                if lookup(group, None) is None:
+                    self._by_start.setdefault(group[1], []).append(group)
+        self.groups.assign(changed)
+        self._changed.update(dict.fromkeys(changed))
+        return () if late is None else (Late(late),)
+
+    def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Any]]]:
+        """The groups of these rows: of which groups each is a part, and what the kernels say."""
+        first = () if self._windows is None else (START,)
+        if any(measure.ordered for measure in self._measures.values()):
+            # Put together of smaller groups, a larger one would not know which row came first.
+            for at, has in enumerate(self._has):
+                keys = [key for key, there in zip(self.keys, has, strict=True) if there]
+                for key, said in partial_groups(table, (*first, *keys), self._kernels):
+                    left = iter(key[len(first) :])
+                    whole = (next(left) if there else None for there in has)
+                    yield [(at, *key[: len(first)], *whole)], said
+            return
+        for key, said in partial_groups(table, (*first, *self.keys), self._kernels):
+            start, values = key[: len(first)], key[len(first) :]
+            pairs = [(at, zip(values, has, strict=True)) for at, has in enumerate(self._has)]
+            yield [(at, *start, *(v if t else None for v, t in pair)) for at, pair in pairs], said
+
+    def wake_at(self) -> float | None:
+        """When results are told by the clock."""
+        return None if self._every is None else self._told_at + self._every
+
+    def on_wake(self, now: float) -> Iterable[Columns]:
+        """The time has come."""
+        self._told_at = now
+        return self._tell(end=False)
+
+    def on_trigger(self, number: int) -> Iterable[Columns]:
+        """Some files are complete: tell what has come of them."""
+        return self._tell(end=False) if self._every is None else ()
+
+    def on_end(self) -> Iterable[Columns]:
+        """Tell what was not told yet; every window is over."""
+        return self._tell(end=True)
+
+    def _tell(self, *, end: bool) -> Iterator[Columns]:
+        closed = self._closed(end=end) if self._mode != "complete" else []
+        told: Iterable[Key] = closed
+        if self._mode == "update":
+            told = list(self._changed)
+        elif self._mode == "complete":
+            told = list(self.groups) if self._changed else ()
+        if told:
+            yield self._columns(list(told))
+        self._changed.clear()
+        for group in closed:
+            del self.groups[group]
+
+    def _closed(self, *, end: bool) -> list[Key]:
+        """The groups of windows that are over, the oldest first; they are forgotten then."""
+        if self._windows is None:
+            return []
+        if self._by_start is None:
+            self._by_start = {}
+            for group in self.groups:
+                self._by_start.setdefault(group[1], []).append(group)
+        reached = self._windows.reached(self._newest)
+        over = [
+            start
+            for start in sorted(self._by_start)
+            if end or (reached is not None and start + self._windows.length <= reached)
+        ]
+        return [group for start in over for group in self._by_start.pop(start)]
+
+    def _columns(self, groups: list[Key]) -> Columns:
+        """The results of these groups: windows, keys, grouping, measures."""
+        pa, lookup = arrow(), self.groups.lookup
+        kept = [cast("list[Any]", lookup(group, None)) for group in groups]
+        found: dict[str, Any] = {}
+        skip = 1
+        if self._windows is not None:
+            skip, kind = 2, pa.timestamp("us", tz="UTC")
+            found[START] = array_of([group[1] for group in groups], pa.int64()).cast(kind)
+            ends = [group[1] + self._windows.length for group in groups]
+            found[END] = array_of(ends, pa.int64()).cast(kind)
+        for at, key in enumerate(self.keys, skip):
+            values = [math.nan if group[at] == NAN else group[at] for group in groups]
+            found[key] = _array(values, self._types.get(key))
+        if self._grouping is not None:
+            bits = [
+                sum((not has) << at for at, has in enumerate(reversed(one))) for one in self._has
+            ]
+            found[self._grouping] = array_of([bits[group[0]] for group in groups], pa.int64())
+        for at, (name, measure) in enumerate(self._measures.items()):
+            results = [measure.result(one[at]) for one in kept]
+            found[name] = _array(results, measure.kind(self._types))
+        return Columns(pa.table(found))
+
+
+def _array(values: list[Any], kind: Any) -> Any:
+    """Values as Arrow has them; whole numbers that are too large for their type keep all digits."""
+    pa = arrow()
+    try:
+        return array_of(values, kind)
+    except (OverflowError, TypeError, pa.ArrowInvalid):
+        if kind is not None and pa.types.is_int64(kind):
+            return pa.array(values, type=pa.decimal128(38, 0))
+        return pa.array(values)
+
+
+def _as_table(table: Any) -> Any:
+    pa = arrow()
+    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table

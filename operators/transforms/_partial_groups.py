@@ -1,0 +1,106 @@
+"""The groups of some rows, and what Arrow computes of each: all that is done row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from ...runtime.contracts import MisconfiguredError, arrow
+from ..aggregates.measure import Kernel
+from ._arrays import aggregated
+
+__all__ = ["NAN", "Key", "partial_groups"]
+
+Key = tuple[Any, ...]
+"""The values of the keys of a group."""
+
+NAN = ("nan",)
+"""Stands for NaN in a key: no value of a column is a tuple, and NaN is not even like itself."""
+
+_LARGEST = 2**63 - 1
+
+
+def partial_groups(
+    table: Any, keys: Sequence[str], kernels: Sequence[Kernel]
+) -> Iterator[tuple[Key, list[Any]]]:
+    """Each group of the rows, with what each kernel says of it.
+
+    Raises MisconfiguredError for a column that there is not, or that a kernel cannot take.
+    """
+    pa = arrow()
+    names = [f"key_{at}" for at in range(len(keys))]
+    columns = [_column(table, key, "a key") for key in keys]
+    specs: list[Any] = []
+    for at, kernel in enumerate(kernels):
+        if kernel.column is None:
+            specs.append(([], kernel.function, None))
+            continue
+        names.append(f"value_{at}")
+        columns.append(_fitting(_column(table, kernel.column, "a measure"), kernel))
+        specs.append((names[-1], kernel.function, _options().get(kernel.function)))
+    grouped = names[: len(keys)]
+    if not keys:
+        # Of no keys Arrow knows fewer functions.
+        grouped, names = ["all"], ["all", *names]
+        columns = [pa.nulls(table.num_rows, pa.int8()), *columns]
+    try:
+        whole = pa.table(columns, names=names)
+        found = aggregated(whole, grouped, specs)
+    except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
+        described = ", ".join(f"{one.function}({one.column or ''})" for one in kernels)
+        types = {field.name: str(field.type) for field in table.schema}
+        raise MisconfiguredError(
+            f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
+        ) from None
+    values = [found.column(at).to_pylist() for at in range(found.num_columns)]
+    count = len(grouped)
+    each_key: Iterator[Key] = zip(*values[:count], strict=True)
+    if not keys:
+        each_key = iter([()] * found.num_rows)
+    elif any(pa.types.is_floating(found.column(at).type) for at in range(count)):
+        each_key = (tuple(NAN if one != one else one for one in key) for key in each_key)
+    results: Iterator[tuple[Any, ...]] = zip(*values[count:], strict=True)
+    for key, said in zip(each_key, results, strict=True):
+        yield key, list(said)
+
+
+def _column(table: Any, name: str, what: str) -> Any:
+    if name not in table.schema.names:
+        raise MisconfiguredError(
+            f"{what} asks for the column {name!r}, and there are {table.schema.names}"
+        )
+    return table.column(name)
+
+
+def _fitting(column: Any, kernel: Kernel) -> Any:
+    """The column in a type in which the kernel neither fails nor overflows."""
+    pa = arrow()
+    kind, numeric = column.type, kernel.function in ("sum", "variance")
+    if pa.types.is_null(kind):
+        return column.cast(pa.float64() if numeric else pa.string())
+    if kernel.function != "sum" or not pa.types.is_integer(kind) or not len(column):
+        return column
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    bounds = compute.min_max(column)
+    least, greatest = bounds["min"].as_py() or 0, bounds["max"].as_py() or 0
+    if max(-least, greatest) > _LARGEST // len(column):
+        return column.cast(pa.decimal128(38, 0))
+    return column
+
+
+@cache
+def _options() -> dict[str, Any]:
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    ends = compute.ScalarAggregateOptions(skip_nulls=False, min_count=0)
+    return {
+        "sum": compute.ScalarAggregateOptions(min_count=1),
+        "variance": compute.VarianceOptions(ddof=0),
+        "first": ends,
+        "last": ends,
+        "distinct": compute.CountOptions(mode="only_valid"),
+    }

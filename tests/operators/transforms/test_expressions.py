@@ -1,0 +1,104 @@
+"""Conditions and columns by expressions in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from thalweg import DeadLetter, Graph, JobFailed, Operator, Row
+from thalweg.operators import derive, sinks, sources, where
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("duckdb")
+
+ROWS: list[Row] = [
+    {"n": 1, "x": 0.5, "word": "a"},
+    {"n": None, "x": 1.5, "word": "it's"},
+    {"n": 3, "x": -2.0, "word": None},
+]
+
+
+def run(rows: list[Row], operator: Operator[Any, Any]) -> tuple[list[Row], list[DeadLetter]]:
+    out, letters = list[Row](), list[DeadLetter]()
+    graph = Graph("expressions")
+    made = graph.read("rows", sources.records(rows)).via("made", operator)
+    made.to("out", sinks.collect(out))
+    made.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    return out, letters
+
+
+@pytest.mark.parametrize(
+    ("condition", "kept"),
+    [
+        ("x > 0", [0, 1]),
+        ("n > 0", [0, 2]),
+        ("not (n > 0)", []),
+        ("word = 'it''s' or rows.n = 3", [1, 2]),
+        ("word is null -- all of them?", [2]),
+        ("abs(x) = 2", [2]),
+    ],
+)
+def test_the_rows_are_kept_for_which_the_condition_holds(condition: str, kept: list[int]) -> None:
+    assert run(ROWS, where(condition)) == ([ROWS[at] for at in kept], [])
+
+
+def test_columns_are_added_and_replaced() -> None:
+    out, _ = run(ROWS[:1], derive(twice="n * 2", x="x + n", **{"a name": "upper(word)"}))
+    assert out == [{"n": 1, "word": "a", "twice": 2, "x": 1.5, "a name": "A"}]
+
+
+def test_only_what_is_needed_is_asked_for() -> None:
+    assert where("x > n").asks_for(frozenset({"word"})) == frozenset({"x", "n", "word"})
+    assert where("x > n").asks_for(None) is None
+    assert derive(y="x * 2").asks_for(frozenset({"y", "n"})) == frozenset({"x", "n"})
+
+
+def test_a_row_that_cannot_be_worked_out_becomes_a_dead_letter() -> None:
+    rows: list[Row] = [{"text": text} for text in [*map(str, range(100)), "ten"]]
+    out, letters = run(rows, derive(n="text::int"))
+    assert len(out) == 100
+    assert [letter.record for letter in letters] == [{"text": "ten"}]
+    assert "ten" in letters[0].error.message
+
+
+def test_a_column_that_there_is_not_fails_the_job() -> None:
+    with pytest.raises(JobFailed, match=r"there are the columns \['n', 'x', 'word'\]"):
+        run(ROWS, where("z > 1"))
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "x >",
+        "x, y",
+        "1 = 1) union select (2",
+        "x > 1 from rows where (1 = 1",
+        "x; drop table rows",
+        "(select max(x) from rows) = x",
+        "exists (select 1 from read_csv('/etc/passwd'))",
+        "row_number() over () = 1",
+        "*",
+        "x limit 1",
+        "x group by x",
+        "x from other",
+        "",
+    ],
+)
+def test_what_is_no_expression_of_one_row_is_refused(condition: str) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        where(condition)
+
+
+@pytest.mark.parametrize(
+    "condition", ["read_text('/etc/passwd') is null", "getenv('HOME') is not null"]
+)
+def test_nothing_outside_can_be_reached(condition: str) -> None:
+    with pytest.raises((ValueError, JobFailed)):
+        run(ROWS, where(condition))
+
+
+def test_no_column_is_derived_from_nothing() -> None:
+    with pytest.raises(ValueError, match="derive makes no column"):
+        derive()
