@@ -44,6 +44,8 @@ from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
+from .tables.change import Change, TableMode
+from .tables.tables import Table, Tables
 from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
@@ -56,6 +58,7 @@ __all__ = [
     "Bookmark",
     "BusyError",
     "Cause",
+    "Change",
     "ColumnOperator",
     "Columns",
     "Context",
@@ -80,6 +83,9 @@ __all__ = [
     "Source",
     "StateLost",
     "StateMismatch",
+    "Table",
+    "TableMode",
+    "Tables",
     "ThalwegError",
     "Throughput",
     "Trigger",
@@ -139,6 +145,9 @@ class Source(ABC, Generic[S_co]):
     max_unsettled: int | None = None
     redelivers: bool = False
     gives_columns: bool = False
+    gives_triggers: bool = False
+    """Whether it says, by a `Trigger`, what belongs together."""
+
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
@@ -211,6 +220,9 @@ class Sink(ABC, Generic[R_contra]):
     run in one loop with the functions before it, and `write` is only called where there are none.
     """
 
+    table: str | None = None
+    """The name of the table of the job that this sink fills, for one that does."""
+
     repeatable: bool = False
     retry: Retry = Retry()
     timeout: float = 60.0
@@ -251,6 +263,12 @@ class Sink(ABC, Generic[R_contra]):
         record that no single record of a source made, such as one emitted on a timer.
         """
         raise NotImplementedError
+
+    async def on_trigger(self, number: int) -> None:
+        """What a source handed over since the last trigger has all been written."""
+
+    async def on_end(self) -> None:
+        """Nothing more will be written: the sources have ended, or the job drains."""
 
     async def prepare(self, epoch: int) -> bytes:
         """Make what was written since the last `prepare` survive a crash, without showing it.

@@ -15,6 +15,8 @@ __all__ = [
     "LateError",
     "MisconfiguredError",
     "MissingExtra",
+    "QueryError",
+    "QueryTimeout",
     "RuntimeFault",
     "SettingError",
     "StateDamaged",
@@ -120,6 +122,14 @@ class JobCancelled(ThalwegError):
         super().__init__(message)
         self.unprocessed = unprocessed
         self.settled = settled
+
+
+class QueryError(ThalwegError):
+    """A query that the tables of a job cannot answer, or will not; the message says why."""
+
+
+class QueryTimeout(QueryError):
+    """A query that was not answered in its time, and was stopped."""
 
 
 class StateError(ThalwegError):

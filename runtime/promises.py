@@ -61,6 +61,16 @@ def sources_above(plan: Plan, name: str) -> list[str]:
     return [n.name for n in plan.graph.nodes if n.name in seen and as_source(n.work)]
 
 
+def triggers_above(plan: Plan, name: str) -> frozenset[str]:
+    """The sources above a node that say what belongs together."""
+    works = {node.name: node.work for node in plan.graph.nodes}
+    return frozenset(
+        one
+        for one in sources_above(plan, name)
+        if cast("Source[object]", works[one]).gives_triggers
+    )
+
+
 def _promise(source: Node, sink: Node, *, store: bool) -> Promise:
     delivery, why = (_with_store if store else _without_store)(source, sink)
     return Promise(source.name, sink.name, delivery, why)
@@ -91,6 +101,11 @@ def _with_store(source: Node, sink: Node) -> tuple[Delivery, str]:
         if role == "seeks"
         else f"{source.name} passes over the ids of the last epoch when they come again"
     )
+    if target.table is not None and sink_role(target) != "commits":
+        return (
+            "at most once",
+            f"the table {target.table} is gone with the process, and filled anew by what follows",
+        )
     match sink_role(target):
         case "commits":
             gap = f" ({target.gap})" if target.gap else ""

@@ -16,6 +16,8 @@ from .postgresql import Postgresql as Postgresql
 from .postgresql import postgresql as postgresql
 from .sqlite import Sqlite as Sqlite
 from .sqlite import sqlite as sqlite
+from .table import TableSink as TableSink
+from .table import table as table
 
 __all__ = [
     "Collect",
@@ -25,6 +27,7 @@ __all__ = [
     "Parquet",
     "Postgresql",
     "Sqlite",
+    "TableSink",
     "WriteFailed",
     "collect",
     "each",
@@ -32,4 +35,5 @@ __all__ = [
     "parquet",
     "postgresql",
     "sqlite",
+    "table",
 ]

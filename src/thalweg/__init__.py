@@ -33,6 +33,8 @@ from .runtime.errors import JobFailed as JobFailed
 from .runtime.errors import LateError as LateError
 from .runtime.errors import MisconfiguredError as MisconfiguredError
 from .runtime.errors import MissingExtra as MissingExtra
+from .runtime.errors import QueryError as QueryError
+from .runtime.errors import QueryTimeout as QueryTimeout
 from .runtime.errors import SettingError as SettingError
 from .runtime.errors import StateDamaged as StateDamaged
 from .runtime.errors import StateError as StateError
@@ -66,6 +68,8 @@ __all__ = [
     "Operator",
     "Origin",
     "Outcome",
+    "QueryError",
+    "QueryTimeout",
     "Read",
     "Rejected",
     "Retry",
