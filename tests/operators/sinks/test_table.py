@@ -180,6 +180,54 @@ async def test_a_result_that_is_not_whole_at_an_epoch_is_completed_after_a_resta
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("mode", ["append", "update"])
+async def test_an_epoch_that_cuts_a_trigger_in_two_shows_none_of_it_and_loses_none(
+    mode: Any, tmp_path: Path
+) -> None:
+    key = ["n"] if mode == "update" else None
+
+    async def start(fence: HeldFence) -> tuple[TableSink, Tables]:
+        given = context(fence=fence)
+        given.tables = Tables(lambda node: frozenset(["files"]))
+        sink = sinks.table("t", mode=mode, key=key, folder=tmp_path)
+        await sink.open(given)
+        return sink, given.tables
+
+    fence = HeldFence()
+    sink, tables = await start(fence)
+    await sink.discard(0)
+    await sink.write([{"n": 1}])
+    await sink.on_trigger(0)
+    await sink.write([{"n": 2}])
+    await sink.commit(1, await sink.prepare(1))
+    await sink.write([{"n": 3}])
+    prepared = await sink.prepare(2)
+    await sink.commit(2, prepared)
+    assert rows(tables, "from t") == [{"n": 1}]
+    await sink.close()
+    for ending in ("nothing more", "more"):
+        fence = fence.taken_over()
+        later, tables = await start(fence)
+        await later.discard(2)
+        await later.commit(2, prepared)
+        assert rows(tables, "from t") == [{"n": 1}]
+        more = [4] if ending == "more" else []
+        if more:
+            await later.write([{"n": 4}])
+        await later.on_trigger(1)
+        last = await later.prepare(3)
+        assert rows(tables, "from t") == [{"n": 1}]
+        await later.commit(3, last)
+        expected = [{"n": n} for n in (1, 2, 3, *more)]
+        assert rows(tables, "from t order by n") == expected
+        await later.close()
+        again, tables = await start(fence)
+        await again.discard(3)
+        assert rows(tables, "from t order by n") == expected
+        await again.close()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("mode", ["append", "update"])
 async def test_an_epoch_writes_what_has_changed_and_files_stay_few(
     mode: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
