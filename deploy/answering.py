@@ -10,7 +10,7 @@ import orjson
 
 from ..runtime.columns import arrow
 from ..runtime.errors import QueryError, QueryTimeout
-from ..runtime.roles import as_sink
+from ..runtime.promises import tables_of
 from ..runtime.tables.answer import Answer
 from ..runtime.tables.asking import Asking
 
@@ -37,8 +37,7 @@ _SECONDS, _ROWS, _SIZE = 10.0, 100_000, 64 * 2**20
 
 def asker(job: Job) -> Callable[[str], Answer] | None:
     """What answers queries for the tables of a job; None where its graph has no table."""
-    nodes = job.plan.graph.nodes
-    if not any((sink := as_sink(node.work)) is not None and sink.table for node in nodes):
+    if not tables_of(job.plan):
         return None
     tables = job.tables
     return lambda query: tables.answer(Asking(query, seconds=_SECONDS, rows=_ROWS, size=_SIZE))

@@ -24,6 +24,7 @@ __all__ = [
     "StateLost",
     "StateMismatch",
     "StateUnavailable",
+    "TableMissing",
     "ThalwegError",
     "UnavailableError",
 ]
@@ -126,6 +127,10 @@ class JobCancelled(ThalwegError):
 
 class QueryError(ThalwegError):
     """A query that the tables of a job cannot answer, or will not; the message says why."""
+
+
+class TableMissing(QueryError):
+    """A query names a table that there is not, or that nothing came for yet."""
 
 
 class QueryTimeout(QueryError):

@@ -25,7 +25,7 @@ from .errors import ThalwegError
 from .jobs import jobs
 from .plan import Plan
 from .progress import JobState, Progress
-from .promises import triggers_above
+from .promises import tables_of, triggers_above
 from .pushing import Delivery, Pushes
 from .tables.answer import Answer
 from .tables.sql import ask
@@ -73,7 +73,7 @@ class Job:
         self.id = os.urandom(8).hex()
         self.name = plan.graph.name
         self.counters = Counters()
-        self.tables = Tables(partial(triggers_above, plan))
+        self.tables = Tables(partial(triggers_above, plan), tables_of(plan))
         self._metrics = metrics
         self._unregister: Callable[[], None] | None = None
         self._keeper = None if state is None else Keeper(plan, state)

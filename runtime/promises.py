@@ -10,7 +10,7 @@ from .nodes import Node
 from .plan import Plan
 from .roles import as_sink, as_source, sink_role, source_role
 
-__all__ = ["Delivery", "Promise", "promises_of", "sources_above"]
+__all__ = ["Delivery", "Promise", "promises_of", "sources_above", "tables_of", "triggers_above"]
 
 Delivery = Literal["exactly once", "at least once", "at most once"]
 
@@ -59,6 +59,12 @@ def sources_above(plan: Plan, name: str) -> list[str]:
             seen.add(upper)
             left.append(upper)
     return [n.name for n in plan.graph.nodes if n.name in seen and as_source(n.work)]
+
+
+def tables_of(plan: Plan) -> list[str]:
+    """The names of the tables that the graph fills."""
+    sinks = [as_sink(node.work) for node in plan.graph.nodes]
+    return [sink.table for sink in sinks if sink is not None and sink.table is not None]
 
 
 def triggers_above(plan: Plan, name: str) -> frozenset[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..columns import Columns
-from ..errors import MisconfiguredError, QueryError
+from ..errors import MisconfiguredError, QueryError, TableMissing
 from .answer import Answer
 from .asking import Asking
 from .change import Change
@@ -49,11 +49,17 @@ class Tables:
     [{'word': 'a'}, {'word': 'b'}]
 
     Everything blocks, and may be called from any thread. The database is made when the first table
-    is declared.
+    is declared. `planned` are the names of those that will be; `triggers_above` tells the sources
+    above a node that say what belongs together.
     """
 
-    def __init__(self, triggers_above: Callable[[str], frozenset[str]] | None = None) -> None:
+    def __init__(
+        self,
+        triggers_above: Callable[[str], frozenset[str]] | None = None,
+        planned: Iterable[str] = (),
+    ) -> None:
         self._triggers_above = triggers_above
+        self._planned = frozenset(planned)
         self._database: Database | None = None
         self._names: dict[str, str] = {}
         self._together: dict[str, _Together] = {}
@@ -85,6 +91,8 @@ class Tables:
     def answer(self, asking: Asking) -> Answer:
         """The answer to a query. Raises QueryError."""
         if self._database is None:
+            if self._planned:
+                raise TableMissing(f"{_listed(self._planned)} will be there when the job has begun")
             raise QueryError("the graph has no table: send a stream .to(name, sinks.table(name))")
         if not self._turns.acquire(timeout=asking.seconds):
             raise asking.late()
@@ -93,13 +101,17 @@ class Tables:
         except QueryError as error:
             if "does not exist" not in str(error):
                 raise
-            names = ", ".join(sorted(self._names.values()))
-            raise type(error)(
-                f"{error} There is {names}; one that nothing came for yet has no columns, and "
-                "is not found"
+            names = _listed(self._planned.union(self._names.values()))
+            raise TableMissing(
+                f"{error} There is {names}; one that nothing came for yet has no columns, and is "
+                "not found"
             ) from None
         finally:
             self._turns.release()
+
+    def find(self, query: str, *, seconds: float, rows: int, size: int) -> Answer:
+        """The answer to a query, within these limits. Raises QueryError."""
+        return self.answer(Asking(query, seconds=seconds, rows=rows, size=size))
 
     def show(self, changes: Mapping[str, Sequence[Change]]) -> None:
         """Make changes for all to see, in one step."""
@@ -132,6 +144,10 @@ class Tables:
             assert self._database is not None
             self._database.change(changes, self._version + 1)
             self._version += 1
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 class Table:

@@ -41,6 +41,7 @@ from .runtime.errors import StateError as StateError
 from .runtime.errors import StateLost as StateLost
 from .runtime.errors import StateMismatch as StateMismatch
 from .runtime.errors import StateUnavailable as StateUnavailable
+from .runtime.errors import TableMissing as TableMissing
 from .runtime.errors import ThalwegError as ThalwegError
 from .runtime.errors import UnavailableError as UnavailableError
 from .runtime.graph import Graph as Graph
@@ -84,6 +85,7 @@ __all__ = [
     "StateMismatch",
     "StateUnavailable",
     "Stream",
+    "TableMissing",
     "ThalwegError",
     "Trigger",
     "UnavailableError",

@@ -18,8 +18,8 @@ from thalweg import (
     JobFailed,
     MisconfiguredError,
     Outcome,
-    QueryError,
     State,
+    TableMissing,
 )
 from thalweg.operators import aggregates, group_by, sinks, sources
 from thalweg.operators.sinks import TableSink
@@ -64,9 +64,7 @@ class Watched(TableSink):
             return []
         try:
             return rows(cls.last.tables, "from t order by n")
-        except QueryError as error:
-            if "does not exist" not in str(error):
-                raise
+        except TableMissing:
             return []
 
 
@@ -337,9 +335,7 @@ QUERY = """
 async def look_at(job: Job) -> tuple[dict[str, Any] | None, int]:
     try:
         answer = await job.sql(QUERY)
-    except QueryError as error:
-        if "does not exist" not in str(error):
-            raise
+    except TableMissing:
         return None, 0
     return answer.rows()[0], answer.version
 
