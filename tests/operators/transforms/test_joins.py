@@ -169,7 +169,8 @@ def test_what_nothing_can_match_any_more_is_forgotten() -> None:
         most = max(most, len(operator.lefts["k"]) + len(operator.rights["k"]))
         assert len(values.values["k"]) <= 2
     assert most <= 8
-    assert len(operator._left._heap()) + len(operator._right._heap()) <= 8
+    inside: Any = operator
+    assert len(inside._left._heap()) + len(inside._right._heap()) <= 8
     list(operator.on_watermark(2000.0))
     assert not operator.lefts
     assert not operator.rights
