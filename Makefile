@@ -3,27 +3,30 @@
 PYTHON ?= python3
 ARGS ?=
 RUNS ?= 200
+N ?= 20
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 VENV := .venv/.made
 FOR_RUN := .venv/.for-run
 FOR_TEST := .venv/.for-test
+FOR_FLEET := .venv/.for-fleet
 SERVERS := .venv-servers
 BENCHES = $(shell grep -l __main__ bench/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types tests test-servers soak services bench clean
+.PHONY: help run fleet test lint types tests test-servers soak services bench clean
 
 help:
 	@echo "make run     score 150,000 iris flowers, into out/ (ARGS='--set bad_every=20' for more)"
+	@echo "make fleet   probe 20 SSH servers that it starts on this machine (N=169 for more)"
 	@echo "make test    all checks: lint, types and tests"
 	@echo "make lint    ruff, as linter and as formatter"
 	@echo "make types   mypy and basedpyright, both strict"
 	@echo "make tests   pytest, with the code in the documents (ARGS='-k words' for a few)"
 	@echo "make test-servers  tests with MLServer and MLflow, which it installs (1 GB)"
 	@echo "make soak    200 runs of a job that is killed (RUNS=20 for fewer), 2,000 simulated seeds"
-	@echo "make services  PostgreSQL for the tests, where none answers (installs it with apt)"
+	@echo "make services  PostgreSQL and sshd for the tests, where they are missing (by apt)"
 	@echo "make bench   every figure, and whether it is reached"
 	@echo "make clean   remove what the others made"
 	@echo
@@ -32,6 +35,9 @@ help:
 run: $(FOR_RUN)
 	@echo "==> thalweg run graphs/iris_scoring.py $(ARGS)"
 	@$(BIN)/thalweg run graphs/iris_scoring.py $(ARGS)
+
+fleet: $(FOR_FLEET)
+	@$(BIN)/python -m thalweg.deploy.fleet_farm --machines $(N) $(ARGS)
 
 test: lint types tests
 	@echo "==> all is well"
@@ -90,10 +96,15 @@ $(FOR_RUN): pyproject.toml | $(VENV)
 	@$(PIP) -e '.[http,onnx]'
 	@touch $@
 
+$(FOR_FLEET): pyproject.toml | $(VENV)
+	@echo "==> installing Thalweg and its SSH client into .venv (some 30 s the first time)"
+	@$(PIP) -e '.[http,ssh]'
+	@touch $@
+
 $(FOR_TEST): pyproject.toml | $(VENV)
 	@echo "==> installing Thalweg and what checks it into .venv (a minute the first time)"
 	@$(PIP) -e '.[test]'
-	@touch $@ $(FOR_RUN)
+	@touch $@ $(FOR_RUN) $(FOR_FLEET)
 
 # Model servers need much that Thalweg does not, in versions of their own.
 $(SERVERS)/%/.made: tests/servers/%.txt | $(VENV)

@@ -25,6 +25,7 @@ _COMMANDS = {
     "model": "store models with their versions, list them, delete them",
     "score": "print what a model answers, for records given by hand",
     "check": "ask a model what it takes, and in what time it answers",
+    "probe": "run a command on many machines, once, and group what they say",
 }
 _STATUS = """\
 exit status:

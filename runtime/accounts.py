@@ -98,6 +98,7 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
             settled=settled,
             cuts=dict(one.cuts),
             calls=_calls_of(actor),
+            endpoints=actor.endpoints() if isinstance(actor, CallActor) else (),
         )
         for one in actor.each
     ]

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import TypeAlias, cast
 
 from .batch import Records
 from .contracts import Outcome
 from .errors import RuntimeFault, UnavailableError
+from .trail import Trail
 
-__all__ = ["Answer", "checked"]
+__all__ = ["Answer", "Rejects", "checked"]
+
+Rejects: TypeAlias = dict[int, tuple[Exception, Trail | None]]
 
 
 class Answer:
-    """What became of some records: outputs, and errors by index with the number of tries."""
+    """What became of some records: outputs, and errors by index with the tries that failed.
+
+    No trail stands for a single try, of which the error tells all."""
 
     __slots__ = ("records", "rejected")
 
-    def __init__(self, records: Records, rejected: dict[int, tuple[Exception, int]]) -> None:
+    def __init__(self, records: Records, rejected: Rejects) -> None:
         self.records = records
         self.rejected = rejected
 
     def follow(self, other: Answer, offset: int) -> None:
         """Add the answer for the records that begin at `offset`."""
         self.records.extend(other.records)
-        for index, (error, attempts) in other.rejected.items():
-            self.rejected[offset + index] = (error, attempts)
+        for index, reject in other.rejected.items():
+            self.rejected[offset + index] = reject
 
 
 def checked(result: object, count: int, one_to_one: bool) -> tuple[Records, dict[int, Exception]]:

@@ -31,6 +31,7 @@ from .concurrency import Concurrency
 from .counts import NodeCounts
 from .errors import BusyError, DataError, MisconfiguredError, RuntimeFault, UnavailableError
 from .retry import Retry
+from .trail import Trail
 from .tuning.meter import Observer
 from .watch import Watch
 
@@ -106,15 +107,15 @@ class Attempts:
         answer: Answer | None = None
         failed: Exception | None = None
         if self.breaker.is_open:
-            answer = await self._settle(records, 0, self._retry.attempts)
+            answer = await self._settle(records, None, self._retry.attempts)
         else:
             try:
-                answer = await self._once(records, 1, task)
+                answer = await self._once(records, None, task)
             except Exception as error:
                 failed = error
         if failed is not None:
             try:
-                answer = await self._settle(records, 0, self._retry.attempts, (failed, since))
+                answer = await self._settle(records, None, self._retry.attempts, (failed, since))
             finally:
                 failed = None  # Or it would hold itself, and the records, by its traceback.
         assert answer is not None
@@ -125,19 +126,23 @@ class Attempts:
     async def _settle(
         self,
         records: Records,
-        tried: int,
+        trail: Trail | None,
         patience: int,
         first: tuple[Exception, int] | None = None,
     ) -> Answer:
         """Repeat the call as long as it makes sense; halve the batch if it may be the data.
 
-        `first` is what came of the first try, if that was made, and what had passed before it.
+        `trail` is what the records went through before, `first` what came of the first try, if
+        that was made, and what had passed before it.
         """
         attempts = busy = 0
         proven = False
         breaker = self.breaker
+        count, failed_at = len(records), 0.0
         while True:
             for_all = first is None and breaker.is_open and await breaker.admit()
+            if attempts and trail is not None:
+                trail = trail.waited(self._clock.monotonic() - failed_at)
             attempts += 1
             # What passed before this try says nothing: the other side may have broken since.
             since = self._passed
@@ -147,32 +152,33 @@ class Attempts:
                     error, since = first
                     first = None
                     raise error
-                return await self._once(records, tried + attempts)
+                return await self._once(records, trail)
             except RuntimeFault:
                 raise
             except MisconfiguredError as error:
+                trail = Trail.after(trail, error, count)
                 if not self._passed or self._retry.when_misconfigured == "fail":
                     raise
                 breaker.open(str(error), self._retry.longest)
                 pause, reason = 0.0, error
             except BusyError as error:
+                trail = Trail.after(trail, error, count)
                 busy += 1
                 pause, reason = self._advice(error, busy), error
             except UnavailableError as error:
+                trail = Trail.after(trail, error, count)
                 if self.observer is not None:
                     self.observer.failed()
                 if error.answered and attempts - busy >= patience:
                     if proven:
-                        return await self._take_apart(records, tried + attempts, error, 1)
+                        return await self._take_apart(records, trail, error, 1)
                     if await self._others_pass(records, since):
-                        if len(records) > 1:
+                        if count > 1:
                             # Evidence is there, so the parts need not be as patient again.
-                            return await self._take_apart(
-                                records, tried + attempts, error, min(2, patience)
-                            )
+                            return await self._take_apart(records, trail, error, min(2, patience))
                         # The other side may have come back just now: a record is not given up
                         # before it has failed once more.
-                        proven = True
+                        proven, failed_at = True, self._clock.monotonic()
                         continue
                 pause, reason = self._pause(attempts - busy), error
                 if attempts - busy >= self._retry.attempts:
@@ -181,17 +187,18 @@ class Attempts:
                             f"given up after {attempts} tries: {error}"
                         ) from error
                     if self._retry.when_down == "failed":
-                        given_up = (error, tried + attempts)
-                        return Answer([], dict.fromkeys(range(len(records)), given_up))
+                        return Answer([], dict.fromkeys(range(count), (error, trail)))
                     breaker.open(str(error), pause)
                     pause = 0.0
             except Exception as error:
                 if not self._one_to_one and not isinstance(error, DataError):
                     raise  # A sink breaks by any error of its own; a function is asked for less.
-                return await self._take_apart(records, tried + attempts, error, patience)
+                trail = Trail.after(trail, error, count)
+                return await self._take_apart(records, trail, error, patience)
             finally:
                 if for_all:
                     breaker.report()
+            failed_at = self._clock.monotonic()
             self._counts.retries += 1
             self._counts.waiting = self._told(attempts + 1, reason)
             if pause:
@@ -206,7 +213,7 @@ class Attempts:
         return f"down: one call asks again for all, after: {reason}"
 
     async def _once(
-        self, records: Records, tried: int, task: asyncio.Task[None] | None = None
+        self, records: Records, trail: Trail | None, task: asyncio.Task[None] | None = None
     ) -> Answer:
         """One call, limited in time, its answer checked against the number of records."""
         if task is None:
@@ -264,26 +271,34 @@ class Attempts:
             if not self._good:
                 index = next(i for i in range(len(records)) if i not in rejected)
                 self._good = [records[index]]
-        return Answer(outputs, {index: (error, tried) for index, error in rejected.items()})
+        if trail is None:
+            return Answer(outputs, {index: (error, None) for index, error in rejected.items()})
+        return Answer(
+            outputs,
+            {
+                index: (error, Trail.after(trail, error, len(records)))
+                for index, error in rejected.items()
+            },
+        )
 
     async def _take_apart(
-        self, records: Records, tried: int, error: Exception, patience: int
+        self, records: Records, trail: Trail, error: Exception, patience: int
     ) -> Answer:
         """Ask for each part alone; a record that is refused alone is rejected."""
         count = len(records)
         if count == 1:
-            return Answer([], {0: (error, tried)})
+            return Answer([], {0: (error, trail)})
         cuts = range(count + 1) if self._divide == "singly" else (0, count // 2, count)
         answer = Answer([], {})
         for start, stop in pairwise(cuts):
-            answer.follow(await self._settle(records[start:stop], tried, patience), start)
+            answer.follow(await self._settle(records[start:stop], trail, patience), start)
         return answer
 
     async def _blame_the_data(self, refused: Answer) -> None:
         """Return when a record that passed before still passes; raise when it is not the data."""
         count, error = len(refused.rejected), refused.rejected[0][0]
         if isinstance(error, UnavailableError) or (
-            count > 1 and all(tried == 1 for _, tried in refused.rejected.values())
+            count > 1 and all(trail is None for _, trail in refused.rejected.values())
         ):
             return  # Given up as told, or rejected by the function itself without a refusal.
         if not self._good:
@@ -298,7 +313,7 @@ class Attempts:
             return
         if not self._one_to_one:
             return  # To ask a sink is to write the record once more.
-        answer = await self._settle(self._good, 0, self._retry.attempts)
+        answer = await self._settle(self._good, None, self._retry.attempts)
         if answer.rejected:
             again = answer.rejected[0][0]
             raise MisconfiguredError(
@@ -322,7 +337,7 @@ class Attempts:
             candidates = []
         for candidate in candidates:
             try:
-                await self._once(candidate, 1)
+                await self._once(candidate, None)
             except (UnavailableError, BusyError, DataError):
                 continue
             return True

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from .errors import MissingExtra
 
-__all__ = ["Columns", "Row", "arrow"]
+__all__ = ["Columns", "Late", "Row", "arrow"]
 
 Row = dict[str, object]
 """A record that was a row of columns: its values by name."""
@@ -106,6 +106,19 @@ class Columns(Sequence[Row]):
         return Columns(pa.concat_tables(tables, promote_options="permissive"))
 
 
+class Late(Columns):
+    """Rows that came too late to be counted: an operator hands them over among its results.
+
+    They go to its `late` port, or are counted and dropped where that goes nowhere.
+
+    >>> import pyarrow
+    >>> len(Late(pyarrow.table({"at": [1, 2]})))
+    2
+    """
+
+    __slots__ = ()
+
+
 def _values(column: Any) -> list[object]:
     """The values of one column. Numbers without a null are read from memory as they stand."""
     chunks = column.chunks if hasattr(column, "chunks") else [column]
@@ -115,8 +128,8 @@ def _values(column: Any) -> list[object]:
         if code is None or chunk.null_count:
             values += chunk.to_pylist()
         elif len(chunk):
-            whole = memoryview(chunk.buffers()[1]).cast("B").cast(code)
-            values += whole[chunk.offset : chunk.offset + len(chunk)].tolist()
+            whole: Any = memoryview(chunk.buffers()[1]).cast("B")
+            values += whole.cast(code)[chunk.offset : chunk.offset + len(chunk)].tolist()
     return values
 
 

@@ -23,10 +23,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
-from .columns import Columns, Row, arrow
+from .columns import Columns, Late, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
 from .dead_letters import Cause, DeadLetter
+from .did_you_mean import did_you_mean, nearest
 from .durations import Duration, in_seconds
 from .errors import (
     BusyError,
@@ -42,12 +43,14 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .progress import EndpointStatistics
 from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
 from .tables.change import Change, TableMode
 from .tables.tables import Table, Tables
+from .trail import Attempt
 from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 __all__ = [
+    "Attempt",
     "Barrier",
     "BatchFunction",
     "Bookmark",
@@ -69,8 +73,10 @@ __all__ = [
     "DeadLetter",
     "Duration",
     "End",
+    "EndpointStatistics",
     "Fence",
     "KeyedState",
+    "Late",
     "LateError",
     "MisconfiguredError",
     "MissingExtra",
@@ -98,7 +104,9 @@ __all__ = [
     "WhenDown",
     "WhenMisconfigured",
     "arrow",
+    "did_you_mean",
     "in_seconds",
+    "nearest",
 ]
 
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -341,6 +349,13 @@ class BatchFunction(ABC, Generic[R_contra, S_co]):
         """
         return None
 
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        """How each of several endpoints stands of which any may answer a call; () for a single one.
+
+        Asked for the progress, from any thread, also before `open` and after `close`.
+        """
+        return ()
+
     async def close(self) -> None:
         """Let go of everything."""
 
@@ -473,6 +488,9 @@ class ColumnOperator(Operator[Any, Any]):
         None, the default, is all of them. A source may then leave the others unread.
         """
         return None
+
+    has_late: bool = False
+    """Whether rows may come too late for it, which it then hands over as `Late`."""
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

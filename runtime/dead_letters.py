@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 
 from .origins import Origin
+from .trail import Attempt, Trail
 
-__all__ = ["Cause", "DeadLetter", "describe", "location"]
+__all__ = ["Cause", "DeadLetter", "dead_letter", "describe", "location"]
 
 _LONGEST_MESSAGE = 2_000
 
@@ -30,7 +31,9 @@ class Cause:
 class DeadLetter:
     """A record that was given up. It is data: it is written, counted and read like any other.
 
-    `record` is as it entered the node, `attempts` how often it was tried there.
+    `record` is as it entered the node, `attempts` how often it was tried there. `history` tells of
+    those tries where calls are repeated: the first three and the last three, in order; it is empty
+    where the record was rejected without a try that failed.
 
     >>> origin = Origin("flowers", "", 19)
     >>> letter = DeadLetter("iris", "score", origin, {"n": 19}, Cause("DataError", "too long"))
@@ -44,10 +47,26 @@ class DeadLetter:
     record: object
     error: Cause
     attempts: int = 1
+    history: tuple[Attempt, ...] = ()
 
     def __str__(self) -> str:
         origin = f" on {self.origin}" if self.origin else ""
         return f"{self.node}{origin}: {self.error}"
+
+
+def dead_letter(
+    graph: str,
+    node: str,
+    origin: Origin | None,
+    record: object,
+    error: Exception,
+    trail: Trail | None,
+) -> DeadLetter:
+    """The dead letter for a record; `trail` is what it went through, None for a single try."""
+    cause = describe(error)
+    if trail is None:
+        return DeadLetter(graph, node, origin, record, cause)
+    return DeadLetter(graph, node, origin, record, cause, trail.count, trail.attempts)
 
 
 def describe(exception: BaseException) -> Cause:

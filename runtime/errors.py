@@ -33,6 +33,9 @@ __all__ = [
 class ThalwegError(Exception):
     """The base of everything this package raises on purpose."""
 
+    said_by: str | None = None
+    """Which of several endpoints said so, where there are several, for the dead letters."""
+
 
 class GraphError(ThalwegError):
     """A graph that cannot run: raised while it is declared or planned, never later.

@@ -10,7 +10,7 @@ from typing import Literal, cast
 from .columns import Columns, arrow
 from .contracts import ColumnOperator, Sink
 from .errors import MissingExtra
-from .nodes import FAILED, Node, Port, is_a, overrides
+from .nodes import FAILED, LATE, Node, Port, is_a, overrides
 from .roles import as_source
 
 __all__ = ["Conversion", "cost_of_conversion", "in_columns", "made_of", "wanted"]
@@ -54,19 +54,24 @@ def made_of(
 
 def wanted(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> dict[str, frozenset[str]]:
     """The columns that are asked for of each source; without those of which all are wanted."""
-    readers: dict[str, list[Node]] = {}
+    readers: dict[Port, list[str]] = {}
     for node in order:
         for port in inputs[node.name]:
-            if port.name != FAILED:
-                readers.setdefault(port.node, []).append(node)
+            readers.setdefault(port, []).append(node.name)
     asked: dict[str, frozenset[str] | None] = {}
+
+    def of_readers(port: Port) -> frozenset[str] | None:
+        found: frozenset[str] | None = frozenset()
+        for reader in readers.get(port, ()):
+            found = _both(found, asked[reader])
+        return found
+
     for node in reversed(order):
-        below: frozenset[str] | None = frozenset()
-        for reader in readers.get(node.name, ()):
-            more = asked[reader.name]
-            below = None if below is None or more is None else below | more
+        below = of_readers(Port(node.name))
         if is_a(node.work, ColumnOperator):
-            asked[node.name] = cast("ColumnOperator", node.work).asks_for(below)
+            # What comes too late is handed on as it came.
+            late = of_readers(Port(node.name, LATE))
+            asked[node.name] = _both(cast("ColumnOperator", node.work).asks_for(below), late)
         else:
             asked[node.name] = below if node.kind in ("source", "batch") else None
     return {
@@ -74,6 +79,10 @@ def wanted(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> dict[st
         for node in order
         if node.kind == "source" and (columns := asked[node.name]) is not None
     }
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return None if one is None or other is None else one | other
 
 
 def takes_columns(node: Node) -> bool:

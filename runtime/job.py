@@ -393,6 +393,7 @@ class Job:
             credit_changed=self._credit_changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
+            triggered=self._triggers.triggered,
         )
         self._course.actors = wire(self.plan, around)
         if self._metrics is not None:

@@ -5,8 +5,9 @@ The only file that imports prometheus_client.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeAlias, get_args
 from weakref import WeakKeyDictionary
 
 from prometheus_client.core import (
@@ -20,7 +21,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from .actors import CallActor
 from .counts import LATENCY_BUCKETS
-from .progress import CallProgress, JobState, NodeProgress, Progress
+from .progress import CallProgress, EndpointStatistics, JobState, NodeProgress, Progress
 from .tuning.decisions import OUTCOMES
 from .tuning.limits import LIMITS
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["JobCollector", "export", "exposition", "new_registry"]
 
+_MOST_ENDPOINTS = 100
+_LONGEST_NAME = 200
+_Family: TypeAlias = CounterMetricFamily | GaugeMetricFamily
 _STATES: tuple[JobState, ...] = get_args(JobState)
 
 
@@ -54,6 +58,7 @@ class JobCollector(Collector):
         yield from self._of_job(progress)
         yield from self._of_epochs(progress)
         yield from self._of_nodes(progress)
+        yield from self._of_endpoints(progress)
         yield from self._of_channels(progress)
         yield self._latency()
         yield from self._of_calls(progress)
@@ -138,6 +143,36 @@ class JobCollector(Collector):
             ):
                 times.add_metric([progress.name, actor.actor, activity], seconds)
         yield times
+
+    def _of_endpoints(self, progress: Progress) -> Iterator[Metric]:
+        """Of nodes that choose among several endpoints. They stand in the graph, so they are few;
+        where two look alike without what is secret in them, the second is told by a number.
+        """
+        stand: list[tuple[list[str], EndpointStatistics]] = []
+        for node in progress.nodes:
+            seen: Counter[str] = Counter()
+            for one in node.endpoints[:_MOST_ENDPOINTS]:
+                name = one.endpoint[:_LONGEST_NAME]
+                seen[name] += 1
+                label = name if seen[name] == 1 else f"{name} #{seen[name]}"
+                stand.append(([progress.name, node.node, label], one))
+        if not stand:
+            return
+        labels = ["graph", "node", "endpoint"]
+        families: tuple[tuple[_Family, Callable[[EndpointStatistics], float]], ...] = (
+            (CounterMetricFamily("thalweg_endpoint_calls", "Calls that an endpoint was asked, and "
+             "that are over", labels=labels), lambda one: one.calls),
+            (CounterMetricFamily("thalweg_endpoint_failures", "Calls after which the endpoint was "
+             "left out for a while", labels=labels), lambda one: one.failures),
+            (GaugeMetricFamily("thalweg_endpoint_in_flight", "Calls under way at an endpoint",
+             labels=labels), lambda one: one.in_flight),
+            (GaugeMetricFamily("thalweg_endpoint_healthy", "1 while an endpoint is given calls, 0 "
+             "while it is left out", labels=labels), lambda one: float(one.healthy)),
+        )  # fmt: skip
+        for family, value in families:
+            for names, one in stand:
+                family.add_metric(names, value(one))
+            yield family
 
     def _of_channels(self, progress: Progress) -> Iterator[Metric]:
         inboxes = {node.actor: node.inbox for node in progress.nodes if node.inbox is not None}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .did_you_mean import nearest as most_similar
 from .errors import GraphError
 
 __all__ = [
@@ -157,10 +158,8 @@ def overrides(work: object, base: type, *names: str) -> list[str]:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the most similar of `words`, or an empty text."""
-    import difflib  # Only mistakes need it.
-
-    found = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    return f" Did you mean {found[0]!r}?" if found else ""
+    near = most_similar(word, words)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def describe_callable(function: Callable[..., object]) -> str:

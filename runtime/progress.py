@@ -8,6 +8,7 @@ from typing import Literal
 __all__ = [
     "CallProgress",
     "ChannelStatistics",
+    "EndpointStatistics",
     "EpochProgress",
     "JobState",
     "NodeProgress",
@@ -71,6 +72,27 @@ class CallProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointStatistics:
+    """How one of several endpoints stands, of which any may answer a call.
+
+    `calls` counts what was asked of it and is over, `failures` those of them after which it was
+    left out, `last_error` says why it was the last time. While it is not `healthy` it is left out,
+    for `out_for` more seconds; with 0 left, the next call tries it.
+
+    >>> EndpointStatistics("oip('http://127.0.0.1:8501/v2/models/iris')", 2, 40, 0, True).in_flight
+    2
+    """
+
+    endpoint: str
+    in_flight: int
+    calls: int
+    failures: int
+    healthy: bool
+    last_error: str | None = None
+    out_for: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class NodeProgress:
     """What one node has done. Times are in seconds.
 
@@ -80,9 +102,9 @@ class NodeProgress:
     it waits for when that is something outside, such as a server. `cuts` tells of a `batch` how
     many batches went because they were full (by records or bytes), because the first record had
     lingered, because every source waited (starved), or for a signal or the end. `calls` is there
-    where calls are repeated. A fused node shares `actor`, the
-    times and the inbox with its neighbours. `settled` is, for a source, the last position of its
-    (last) lane up to which all is delivered.
+    where calls are repeated, and `endpoints` where several may answer them. A fused
+    node shares `actor`, the times and the inbox with its neighbours. `settled` is, for a source,
+    the last position of its (last) lane up to which all is delivered.
     """
 
     node: str
@@ -103,6 +125,7 @@ class NodeProgress:
     settled: int | None = None
     cuts: dict[str, int] = field(default_factory=dict[str, int])
     calls: CallProgress | None = None
+    endpoints: tuple[EndpointStatistics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

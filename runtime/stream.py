@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
-from .contracts import BatchFunction, DeadLetter, Operator, Sink
+from .contracts import BatchFunction, ColumnOperator, DeadLetter, Operator, Sink
 from .durations import Duration, in_seconds
 from .errors import GraphError
 from .event_time import EventTime
@@ -254,7 +254,9 @@ class Stream(Functional[R]):
         except ValueError as error:
             raise GraphError(str(error), where=where) from None
         if is_a(operator, Operator):
-            timed = overrides(operator, Operator, "process_at")
+            timed = overrides(operator, Operator, "process_at") or (
+                isinstance(operator, ColumnOperator) and operator.has_late
+            )
             ports = ("out", LATE) if timed else ("out",)
             made: Stream[S] = self._add("operator", name, operator, options, ports)
             through: Through[R, S] = Through(self._graph, made.ports)

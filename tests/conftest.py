@@ -39,3 +39,14 @@ def java() -> None:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def sshd() -> None:
+    """An sshd to start. Where there is none the test is skipped, but with CI set it fails."""
+    if shutil.which("sshd", path=os.defpath + ":/usr/sbin:/sbin:/usr/local/sbin"):
+        return
+    reason = "no sshd: install openssh-server"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

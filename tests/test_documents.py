@@ -174,7 +174,7 @@ def test_a_command_exists_with_its_options(
     known = set(re.findall(r"--[a-z0-9-]+", capsys.readouterr().out))
     options = {word.partition("=")[0] for word in words[2:] if word.startswith("-")}
     assert options <= known, command
-    if "/" in words[2] and "://" not in words[2]:
+    if "/" in words[2] and "://" not in words[2] and "*" not in words[2]:
         assert (ROOT / words[2]).is_file(), command
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 import orjson
 
@@ -18,6 +17,7 @@ from ...runtime.job import Job
 from ..exit_status import UsageError
 from .given_records import Given, Record, decoded
 from .opened import limited, opened
+from .read_ahead import ReadAhead
 
 __all__ = ["score_by_hand", "written"]
 
@@ -43,10 +43,26 @@ async def score_by_hand(
     request. Raises UsageError where no field can be told; JobFailed, BusyError, UnavailableError
     or MisconfiguredError where the model cannot be asked.
     """
+    ahead = ReadAhead(given)
+    try:
+        return await _scored(endpoint, ahead, fields, join=join, timeout=timeout)
+    finally:
+        ahead.close()
+
+
+async def _scored(
+    endpoint: Endpoint,
+    ahead: ReadAhead[Given],
+    fields: Mapping[str, str] | None,
+    *,
+    join: bool,
+    timeout: float,
+) -> bool:
+    looked_at: list[Given] = []
     if fields is None:
         async with opened(endpoint) as asked, limited(timeout):
             told = await asked.fields()
-        fields, given = _chosen(told, given)
+        fields, looked_at = await _chosen(told, ahead)
     failures: list[DeadLetter] = []
 
     def failed(letter: DeadLetter) -> None:
@@ -55,8 +71,14 @@ async def score_by_hand(
         which = "" if position is None else f"record {position + 1}: "
         print(f"{which}{letter.error.type}: {letter.error.message}", file=sys.stderr, flush=True)
 
+    async def given() -> AsyncIterator[Given]:
+        for one in looked_at:
+            yield one
+        async for one in ahead:
+            yield one
+
     graph = Graph("score")
-    records = graph.read("records", sources.records(given)).map(decoded, name="decode")
+    records = graph.read("records", sources.generate(given)).map(decoded, name="decode")
     answers = records.batch(_BATCH).via(
         "score",
         score(
@@ -101,13 +123,14 @@ async def _tell_of_waits(job: Job) -> None:
         told = waiting
 
 
-def _chosen(
-    told: Mapping[str, str] | None, given: Iterator[Given]
-) -> tuple[Mapping[str, str], Iterator[Given]]:
-    if told and not any("[" in datatype for datatype in told.values()):
-        return {name: name for name in told}, given
+async def _chosen(
+    told: Mapping[str, str] | None, ahead: ReadAhead[Given]
+) -> tuple[Mapping[str, str], list[Given]]:
+    """The fields to send, and the records that were looked at for them."""
     looked_at: list[Given] = []
-    for one in given:
+    if told and not any("[" in datatype for datatype in told.values()):
+        return {name: name for name in told}, looked_at
+    async for one in ahead:
         looked_at.append(one)
         try:
             record = decoded(one)
@@ -117,7 +140,7 @@ def _chosen(
             continue
         names = [name for name, value in record.items() if isinstance(value, str | int | float)]
         if names:
-            return {name: name for name in names}, chain(looked_at, given)
+            return {name: name for name in names}, looked_at
         break
     raise UsageError(
         "the model does not tell the names of its fields, and no record has a number, a text or a "

@@ -19,8 +19,8 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "endpoint",
         metavar="ENDPOINT",
-        help="where the model answers: onnx:FILE, wml+URL or oip+URL; several are divided by "
-        "spaces or commas",
+        help="where the model answers: oip+URL, wml+URL, v1+URL or mlflow+URL, onnx:FILE, "
+        "sklearn:FILE or pmml:FILE; several are divided by spaces or commas",
     )
     parser.add_argument(
         "--fields",
@@ -49,6 +49,11 @@ def add_endpoint(parser: argparse.ArgumentParser) -> None:
     proof.add_argument(
         "--iam", metavar="PLACE", help="fetch a token of IBM Cloud for the API key at env:NAME"
     )
+    proof.add_argument(
+        "--basic",
+        metavar="USER:PLACE",
+        help="send this user and the password at env:NAME or file:PATH",
+    )
     group.add_argument(
         "--ca",
         metavar="FILE",
@@ -63,13 +68,21 @@ def endpoints_of(arguments: argparse.Namespace) -> list[Endpoint]:
     text: str = arguments.endpoint
     try:
         options = _options(arguments)
-        return [parse_endpoint(one, **options) for one in endpoint_texts(text.strip(" ,"))]
+        texts = endpoint_texts(text.strip(" ,"))
+        for one in texts:
+            # Of an address, what stands before the host; a path may hold an @ of its own.
+            if ":" in one.partition("://")[2].partition("/")[0].rpartition("@")[0]:
+                raise UsageError(
+                    "the address holds a password, and other users of the machine can read a "
+                    "command line: say --basic USER:PLACE, with env:NAME or file:PATH for PLACE"
+                )
+        return [parse_endpoint(one, **options) for one in texts]
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
 def _options(arguments: argparse.Namespace) -> HttpOptions:
-    from ...operators.endpoints import Tls, api_key, bearer, iam
+    from ...operators.endpoints import Tls, api_key, basic, bearer, iam
 
     options: HttpOptions = {}
     for option, place, make in (
@@ -86,6 +99,15 @@ def _options(arguments: argparse.Namespace) -> HttpOptions:
                     f"{option} takes the place of a secret, env:NAME or file:PATH, and never the "
                     "secret itself: other users of the machine can read a command line"
                 ) from None
+    if arguments.basic is not None:
+        user, _, place = arguments.basic.partition(":")
+        try:
+            options["auth"] = basic(user, place)
+        except ValueError:
+            raise UsageError(
+                "--basic takes USER:PLACE, as in scorer:env:SCORER_PASSWORD, and never the "
+                "password itself: other users of the machine can read a command line"
+            ) from None
     if arguments.ca is not None:
         options["tls"] = Tls(ca=arguments.ca)
     return options

@@ -87,11 +87,19 @@ def _source(file: str | None) -> AbstractContextManager[BinaryIO | None]:
     if file is None:
         return nullcontext(None)
     if file == "-":
-        return nullcontext(sys.stdin.buffer)
+        return nullcontext(_standard_input())
     try:
         return open(file, "rb")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or type(error).__name__}") from None
+
+
+def _standard_input() -> BinaryIO:
+    """A reader of its own: Python closes sys.stdin when it ends, and a thread may still read."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError):  # in the place of the process's own stands something else
+        return sys.stdin.buffer
 
 
 def _given(records: list[str] | None, file: BinaryIO | None) -> Iterator[Given]:

@@ -26,22 +26,25 @@ def text_of(found: Findings) -> str:
 
 
 def _head(found: Findings) -> str:
-    files = "1 file" if found.files == 1 else f"{found.files:,} files"
-    lines = [f"{files} of {found.format}, {found.bytes:,} bytes"]
+    lines = [f"{_several(found.files, 'file')} of {found.format}, {found.bytes:,} bytes"]
     if found.passed_over:
         lines.append(f"{found.passed_over:,} passed over: their names begin with _ or .")
     if found.empty:
         lines.append(f"{found.empty:,} of them empty")
-    lines.append(f"{found.rows:,} rows, {_duplicates(found)}")
+    lines.append(f"{_several(found.rows, 'row')}, {_duplicates(found)}")
     if found.unread:
-        lines.append(f"{found.unread:,} rows passed over, since they could not be read")
+        lines.append(f"{_several(found.unread, 'row')} passed over as unreadable")
     return "\n".join(lines)
 
 
 def _duplicates(found: Findings) -> str:
     if not found.duplicates:
         return "no duplicates"
-    return f"{found.duplicates:,} duplicates (rows that repeat another one in all columns)"
+    return f"{_several(found.duplicates, 'duplicate')} (a row that repeats another in all columns)"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _columns(found: Findings) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
 
+from ...runtime.did_you_mean import did_you_mean
 from ...runtime.durations import in_seconds
 from ...runtime.errors import ThalwegError
 
@@ -145,10 +146,7 @@ def _read(name: str, value: object) -> object:
     """A value as JSON has it. `Faults` checks what it is worth."""
     names = [field.name for field in fields(Faults)]
     if name not in names:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, names, n=1, cutoff=0.5)
-        meant = f" (did you mean {near[0]}?)" if near else ""
+        meant = did_you_mean(name, names)
         raise FaultsError(f"there is no fault {name!r}{meant}; there are {', '.join(names)}")
     if name in _DURATIONS and isinstance(value, str):
         try:

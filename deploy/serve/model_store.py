@@ -12,6 +12,7 @@ from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ...runtime.did_you_mean import did_you_mean
 from ...runtime.errors import MisconfiguredError, ThalwegError
 from ...runtime.stores.held_folder import sync_folder
 from .kinds import kind_of, load_file
@@ -221,8 +222,4 @@ def _not_there(name: str, version: int | None, index: StoreIndex, folder: Path) 
     if versions:
         numbers = ", ".join(str(model.version) for model in versions)
         return f"the model {name} has no version {version} in {folder}: it has {numbers}"
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, index.models, n=1, cutoff=0.5)
-    meant = f": did you mean {near[0]}?" if near else ""
-    return f"there is no model {name!r} in {folder}{meant}"
+    return f"there is no model {name!r}{did_you_mean(name, index.models)} in {folder}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...runtime.contracts import EndpointStatistics as EndpointStatistics
 from .auth import Auth as Auth
 from .auth import api_key as api_key
 from .auth import basic as basic
@@ -14,7 +15,6 @@ from .http_endpoint import HttpEndpoint as HttpEndpoint
 from .http_json import http_json as http_json
 from .http_options import HttpOptions as HttpOptions
 from .kserve_v1 import kserve_v1 as kserve_v1
-from .member import EndpointStatistics as EndpointStatistics
 from .mlflow import mlflow as mlflow
 from .oip import oip as oip
 from .onnx import onnx as onnx

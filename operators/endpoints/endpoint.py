@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...runtime.contracts import Context, DataError
+from ...runtime.contracts import Context, DataError, EndpointStatistics
 
 __all__ = ["Answer", "Endpoint", "UnwritableError"]
 
@@ -78,6 +78,10 @@ class Endpoint(ABC):
     def told_seconds(self) -> float | None:
         """The seconds that a call took by the other side's own clock, of late; None if unknown."""
         return None
+
+    def statistics(self) -> tuple[EndpointStatistics, ...]:
+        """How each of the endpoints stands that are behind this one; () where it is one alone."""
+        return ()
 
     async def close(self) -> None:
         """Let go of everything."""

@@ -76,16 +76,16 @@ class HttpJsonForm(HttpEndpoint):
         except _TYPED:
             raise
         except Exception as error:
-            unusable = self._unusable(f"{reader} raised {type(error).__name__}: {error}")
+            unusable = self._unusable(f"{reader} raised {type(error).__name__}: {error}", decoded)
             raise unusable.with_traceback(error.__traceback__) from error
         try:
             return answer_of(predictions, count, reader)
         except DataError as error:
             # It is the answer that cannot be used: rows are not to blame for it at once.
-            raise self._unusable(str(error)) from None
+            raise self._unusable(str(error), decoded) from None
 
-    def _unusable(self, why: str) -> UnavailableError:
-        return self._garbage(self._method, self._url, f"what cannot be used: {why}")
+    def _unusable(self, why: str, decoded: Any) -> UnavailableError:
+        return self._garbage(self._method, self._url, f"what cannot be used: {why}", decoded)
 
 
 def _named(call: Callable[..., Any]) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TypedDict, cast
 from urllib.parse import SplitResult
 
+from ...runtime.contracts import did_you_mean
 from .address import takes_secrets
 from .auth import Auth
 from .tls import Tls
@@ -53,10 +53,8 @@ def checked_options(options: Mapping[str, object], parts: SplitResult | None = N
     """
     for name in options:
         if name not in _NAMES:
-            near = get_close_matches(name, _NAMES, n=1)
-            meant = f" (did you mean {near[0]}?)" if near else ""
             raise TypeError(
-                f"{name!r} is no option of an endpoint over HTTP{meant}; "
+                f"{name!r} is no option of an endpoint over HTTP{did_you_mean(name, _NAMES)}; "
                 f"the options are {', '.join(_NAMES)}"
             )
     auth, tls = options.get("auth"), options.get("tls")

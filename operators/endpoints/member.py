@@ -6,36 +6,16 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ...runtime.contracts import BusyError, MisconfiguredError
+from ...runtime.contracts import BusyError, EndpointStatistics, MisconfiguredError
 from .endpoint import Endpoint
 
-__all__ = ["EndpointStatistics", "Member"]
+__all__ = ["Member"]
 
 _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""
 
-
-@dataclass(frozen=True, slots=True)
-class EndpointStatistics:
-    """How one of several endpoints stands.
-
-    `calls` counts what was asked of it and is over, `failures` those of them after which it was
-    left out. While it is not `healthy`, `reason` says why, and `out_for` how many seconds it is
-    still left out; with 0 left, the next call tries it.
-
-    >>> EndpointStatistics("oip('http://127.0.0.1:8501/v2/models/iris')", 2, 40, 0, True).in_flight
-    2
-    """
-
-    endpoint: str
-    in_flight: int
-    calls: int
-    failures: int
-    healthy: bool
-    reason: str | None = None
-    out_for: float = 0.0
+_LONGEST_ERROR = 300
 
 
 class Member:
@@ -55,6 +35,7 @@ class Member:
         "endpoint",
         "failures",
         "in_flight",
+        "last_error",
         "opened",
         "reason",
         "row",
@@ -75,6 +56,8 @@ class Member:
         """When it was chosen last, as the number of that choice."""
         self.reason: Exception | None = None
         """Why it is left out, if it is."""
+        self.last_error: str | None = None
+        """Why it was left out the last time."""
         self._out_until = 0.0
         self._first = first
         self._longest = longest
@@ -116,6 +99,7 @@ class Member:
         """
         told = _advised(reason)
         now = self._loop.time()
+        self.last_error = f"{type(reason).__name__}: {reason}"[:_LONGEST_ERROR]
         if failures != self.failures:
             # It was under way when another one failed, and of these one counts.
             if told is not None:
@@ -131,14 +115,13 @@ class Member:
 
     def statistics(self) -> EndpointStatistics:
         """How it stands."""
-        reason = self.reason
         return EndpointStatistics(
             endpoint=repr(self.endpoint),
             in_flight=self.in_flight,
             calls=self.calls,
             failures=self.failures,
-            healthy=reason is None,
-            reason=None if reason is None else f"{type(reason).__name__}: {reason}",
+            healthy=self.reason is None,
+            last_error=self.last_error,
             out_for=self.out_for,
         )
 

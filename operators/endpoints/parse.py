@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Unpack
 
+from ...runtime.contracts import nearest
 from .endpoint import Endpoint
 from .http_options import HttpOptions
 from .kserve_v1 import kserve_v1
@@ -14,14 +15,14 @@ from .oip import oip
 from .onnx import onnx
 from .pmml import pmml
 from .several import several
-from .sklearn import sklearn
+from .sklearn import sklearn_text
 from .wml import wml
 
 __all__ = ["endpoint_texts", "parse_endpoint"]
 
 _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "onnx:": (len("onnx:"), onnx),
-    "sklearn:": (len("sklearn:"), sklearn),
+    "sklearn:": (len("sklearn:"), sklearn_text),
     "pmml:": (len("pmml:"), pmml),
     "wml+http://": (len("wml+"), wml),
     "wml+https://": (len("wml+"), wml),
@@ -32,6 +33,15 @@ _PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
     "mlflow+http://": (len("mlflow+"), mlflow),
     "mlflow+https://": (len("mlflow+"), mlflow),
 }
+_SERVERS = ("wml", "oip", "v1", "mlflow")
+_ENDINGS = {".onnx": "onnx:", ".skops": "sklearn:", ".pmml": "pmml:"}
+_ELSEWHERE = {
+    "kserve": "v1", "kserve_v1": "v1", "tf": "v1", "tensorflow": "v1", "tfserving": "v1",
+    "vertex": "v1", "v2": "oip", "kserve_v2": "oip", "mlserver": "oip", "triton": "oip",
+    "watson": "wml", "watsonx": "wml", "cp4d": "wml", "skops": "sklearn", "scikit-learn": "sklearn",
+}  # fmt: skip
+"""What the protocols and the files are called elsewhere."""
+
 _FILES = "|".join(re.escape(prefix) for prefix in _PROTOCOLS if not prefix.endswith("//"))
 _NEXT = re.compile(rf"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://|{_FILES})")
 
@@ -84,10 +94,11 @@ def endpoint_texts(text: str) -> list[str]:
 
 
 def _nearest(text: str) -> str | None:
-    from difflib import get_close_matches
-
-    if text.endswith(".onnx") and ":" not in text:
-        return f"onnx:{text}"
+    path = text.partition("?")[0]
+    if ":" not in path:
+        for ending, prefix in _ENDINGS.items():
+            if path.lower().endswith(ending):
+                return f"{prefix}{text}"
     scheme, is_address, rest = text.partition("://")
     if is_address and scheme in ("http", "https"):
         path = rest.partition("?")[0].rstrip("/")
@@ -102,5 +113,7 @@ def _nearest(text: str) -> str | None:
         return "http_json() in the graph file, for JSON of the server's own form"
     start, separator, _ = text.partition("//")
     start = start + separator if separator else start.partition(":")[0] + ":"
-    near = get_close_matches(start, _PROTOCOLS, n=1, cutoff=0.5)
-    return near[0] if near else None
+    found = _ELSEWHERE.get(start.partition(":")[0].partition("+")[0].lower())
+    if found is None:
+        return nearest(start, _PROTOCOLS)
+    return f"{found}+https://" if found in _SERVERS else f"{found}:"

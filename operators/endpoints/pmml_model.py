@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import orjson
 
-from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError
+from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError, did_you_mean
 from .endpoint import Answer
 from .java_machine import JavaMachine
 from .pmml_outputs import PmmlOutput, PmmlOutputs
@@ -75,10 +75,7 @@ class PmmlModel:
         takes = f"it takes {', '.join(inputs)}"
         for name in fields:
             if name not in inputs:
-                from difflib import get_close_matches
-
-                near = get_close_matches(name, inputs, n=1, cutoff=0.5)
-                meant = f" (did you mean {near[0]!r}?)" if near else ""
+                meant = did_you_mean(name, inputs)
                 raise MisconfiguredError(
                     f"the model {self.path.name} has no field {name!r}{meant}: {takes}"
                 )

@@ -19,6 +19,9 @@ _LONGEST = 200
 _DATA = frozenset((400, 413, 415, 422))
 _BUSY = frozenset((408, 425, 429, 503))
 _MESSAGES = ("errors", "error", "OriginalMessage", "message", "Message", "detail", "msg")
+_LONG = 60.0
+"""Seconds until what is busy is asked again, if it says that this will not help and not when."""
+
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?\Z")
 _HINTS = {
     403: ": who asks, as auth= says, has no permission for it",
@@ -43,11 +46,14 @@ def refusal(
     `mask` hides is not in it. With `hints` it says what a status means for a model.
 
     400, 413, 415 and 422 blame the data; 408, 425, 429 and 503 ask for patience; 501, redirects
-    and any other 4xx can never succeed; any other 5xx is a broken server, which may after all be
-    the data's doing, since servers disagree about codes. 424 is what a gateway says of a model
+    and any other 4xx can never succeed; 409 (a conflict with another request) and any other 5xx
+    is a broken server, which may after all be the data's doing, since servers disagree about
+    codes. 424 is what a gateway says of a model
     that failed behind it: the status that its body names counts. `x-should-retry: true` makes one
-    that would not be repeated a broken server, and `false` lets nothing be repeated: what is busy
-    will stay so (a used up quota, say), and what is broken is broken for these rows.
+    that would not be repeated a broken server. With `false`, what is broken is broken for these
+    rows; and what is busy will be so for long (a used up quota, say), so it is waited for and asked
+    each minute where it does not say when: a stream has more patience than a caller, and neither
+    its records nor its job are to blame.
     """
     said = reason(body, mask)
     behind = _status_behind(body) if status == 424 else None
@@ -60,9 +66,11 @@ def refusal(
         status = (429 if behind in _BUSY else 400) if refused else 500
     again = headers.get("x-should-retry", "").strip().lower()
     if status in _BUSY:
-        if again == "false":
-            return MisconfiguredError(f"{what}; and that asking again will not help")
         retry_after, retry_at = _patience(headers)
+        if again == "false":
+            what += "; and that to ask again soon will not help"
+            if retry_after is None and retry_at is None:
+                retry_after = _LONG
         return BusyError(what, retry_after=retry_after, retry_at=retry_at)
     if 300 <= status < 400:
         return MisconfiguredError(
@@ -70,7 +78,7 @@ def refusal(
         )
     if status == 401:
         return UnauthorizedError(what)
-    if again == "true" and status != 403:
+    if (again == "true" and status != 403) or (status == 409 and again != "false"):
         return UnavailableError(what, answered=True)
     if status in _DATA or (again == "false" and status >= 500 and status != 501):
         return DataError(what)
@@ -138,8 +146,30 @@ def _told(said: Json) -> str:
         for key in _MESSAGES:
             found = _told(said.get(key))
             if found:
-                return found
+                raised = _raised(said.get("stack_trace"))
+                found = _without_data(found)
+                return f"{raised} ({found})" if raised else found
     return ""
+
+
+def _without_data(message: str) -> str:
+    """A message of MLflow without the data frame that stands in it, before the reason."""
+    start = "Failed to predict data"
+    why = message.rpartition("Error: ")[2] if message.startswith(f"{start} '") else ""
+    return f"{start}: {why}" if why and why != message else message
+
+
+def _raised(trace: Json) -> str:
+    """What the model raised, by the traceback that MLflow tells beside a message for all cases."""
+    if not isinstance(trace, str):
+        return ""
+    lines = trace.rstrip().split("\n")
+    frames = [at for at, line in enumerate(lines) if line.startswith("  File ")]
+    # Behind the last frame and its lines of code stands the exception, in one line or several.
+    rest = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    while rest and rest[0].startswith("  "):
+        del rest[0]
+    return " ".join(rest).strip()
 
 
 def shortened(text: str) -> str:

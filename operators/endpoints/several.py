@@ -13,12 +13,13 @@ from ...runtime.contracts import (
     BusyError,
     Context,
     DataError,
+    EndpointStatistics,
     MisconfiguredError,
     UnavailableError,
 )
 from .endpoint import Answer, Endpoint
 from .http_options import HttpOptions
-from .member import EndpointStatistics, Member
+from .member import Member
 
 __all__ = ["Several", "several"]
 
@@ -82,12 +83,14 @@ class Several(Endpoint):
             member.in_flight += 1
             try:
                 answer = await self._asked(member, fields, rows)
-            except DataError:
+            except DataError as error:
+                error.said_by = repr(member.endpoint)
                 member.works(failures)
                 raise
             except (BusyError, MisconfiguredError) as error:
                 member.fails(error, failures)
             except UnavailableError as error:
+                error.said_by = repr(member.endpoint)
                 if not error.answered:
                     member.fails(error, failures)
                     silent = error
@@ -183,6 +186,17 @@ class Several(Endpoint):
     def statistics(self) -> tuple[EndpointStatistics, ...]:
         """How each of them stands, in the order in which they were given; () before `open`."""
         return tuple(member.statistics() for member in self._members)
+
+    def told_seconds(self) -> float | None:
+        """The mean of what those tell that are healthy, by the calls that each has answered."""
+        told = [
+            (seconds, member.calls)
+            for member in self._members
+            if member.reason is None and member.calls
+            if (seconds := member.endpoint.told_seconds()) is not None
+        ]
+        calls = sum(count for _, count in told)
+        return sum(seconds * count for seconds, count in told) / calls if calls else None
 
     async def close(self) -> None:
         async with AsyncExitStack() as closing:  # closes all, whichever fails

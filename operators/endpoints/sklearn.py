@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from typing import cast
 
@@ -10,7 +11,10 @@ from .endpoint import Endpoint
 from .local_model import LocalModel
 from .sklearn_model import SklearnModel
 
-__all__ = ["Sklearn", "sklearn"]
+__all__ = ["Sklearn", "sklearn", "sklearn_text"]
+
+_WITH_OPTIONS = re.compile(r"(?P<path>.*\.skops)\?(?P<options>.*)\Z", re.DOTALL)
+_TYPE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+\Z")
 
 
 class Sklearn(LocalModel[tuple[int, ...]]):
@@ -61,8 +65,33 @@ def sklearn(
 
     Parameters: `path`, the file, looked for when the job starts; `trusted`, the full names of
     further types that may be loaded (none); `proba`, whether probabilities are asked for, which
-    takes a second pass over the rows (True). Raises ValueError for an empty path or a pickle,
-    TypeError for wrong types. At the start, MissingExtra without scikit-learn and skops,
-    MisconfiguredError for a file that is missing, cannot be loaded or holds an untrusted type.
+    takes a second pass over the rows (True). As text it is `sklearn:churn.skops`, with
+    `?trusted=NAME,NAME` behind it where further types may be loaded. Raises ValueError for an
+    empty path or a pickle, TypeError for wrong types. At the start, MissingExtra without
+    scikit-learn and skops, MisconfiguredError for a file that is missing, cannot be loaded or
+    holds an untrusted type.
     """
     return Sklearn(path, trusted=trusted, proba=proba)
+
+
+def sklearn_text(text: str) -> Endpoint:
+    """The same as text says it: a path, and behind `?trusted=` the types that may be loaded.
+
+    >>> sklearn_text("models/forest.skops?trusted=sklearn.tree._tree.Tree,my_models.Scaled")
+    sklearn('models/forest.skops')
+
+    Each type is named in full, so that a file that comes to hold another one is refused. Raises
+    ValueError for anything else behind the `?`.
+    """
+    found = _WITH_OPTIONS.match(text)
+    if found is None:
+        return sklearn(text)
+    option, _, listed = found["options"].partition("=")
+    trusted = [name.strip() for name in listed.split(",")]
+    if option != "trusted" or not all(map(_TYPE.match, trusted)):
+        raise ValueError(
+            "behind the '?' of a .skops file stands trusted= and the full names of types that may "
+            "be loaded, with commas between them, as in model.skops?trusted=sklearn.tree._tree.Tree"
+            f", not {found['options']!r}"
+        )
+    return sklearn(found["path"], trusted=trusted)

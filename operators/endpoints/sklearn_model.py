@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, MisconfiguredError, MissingExtra
+from ...runtime.contracts import DataError, MisconfiguredError, MissingExtra, did_you_mean
 from .endpoint import Answer
 from .tensors import Tensor
 
@@ -84,7 +84,8 @@ class SklearnModel:
             ) from None
         raise MisconfiguredError(
             f"{self.path.absolute()} holds types that are not known to be harmless: "
-            f"{', '.join(unknown)}. If you trust who wrote the file, say trusted={unknown!r}"
+            f"{', '.join(unknown)}. If you trust who wrote the file, say trusted={unknown!r}, "
+            f"or in the text of an endpoint sklearn:{self.path.name}?trusted={','.join(unknown)}"
         )
 
     def _inputs(self) -> tuple[Tensor, ...]:
@@ -119,10 +120,7 @@ class SklearnModel:
             return tuple(range(len(fields)))
         unknown = [name for name in fields if name not in names]
         if unknown:
-            from difflib import get_close_matches
-
-            near = get_close_matches(unknown[0], names, n=1, cutoff=0.5)
-            meant = f" (did you mean {near[0]!r}?)" if near else ""
+            meant = did_you_mean(unknown[0], names)
             raise MisconfiguredError(
                 f"{model} has no feature {unknown[0]!r}{meant}: it takes {', '.join(names)}"
             )

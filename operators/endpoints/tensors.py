@@ -9,7 +9,7 @@ from itertools import chain
 from math import prod
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, MisconfiguredError
+from ...runtime.contracts import DataError, MisconfiguredError, did_you_mean
 
 __all__ = ["Layout", "Tensor", "arrange", "columns_of", "datatype_of", "described", "fitting"]
 
@@ -88,10 +88,7 @@ def arrange(fields: tuple[str, ...], inputs: Sequence[Tensor], model: str) -> La
                 f"{len(fields)} fields are mapped, and that does not fit {model}: {takes}"
             )
         return Layout(tuple(inputs), stacked=True)
-    from difflib import get_close_matches
-
-    near = get_close_matches(unknown[0], by_name, n=1, cutoff=0.5)
-    meant = f" (did you mean {near[0]!r}?)" if near else ""
+    meant = did_you_mean(unknown[0], by_name)
     raise MisconfiguredError(f"{model} has no input {_listed(unknown)}{meant}: {takes}")
 
 

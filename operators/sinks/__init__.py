@@ -7,6 +7,10 @@ from .collect import collect as collect
 from .each import Each as Each
 from .each import KeyedEach as KeyedEach
 from .each import each as each
+from .mail import Attachment as Attachment
+from .mail import Mail as Mail
+from .mail import MailSink as MailSink
+from .mail import mail as mail
 from .ndjson import Ndjson as Ndjson
 from .ndjson import WriteFailed as WriteFailed
 from .ndjson import ndjson as ndjson
@@ -14,26 +18,38 @@ from .parquet import Parquet as Parquet
 from .parquet import parquet as parquet
 from .postgresql import Postgresql as Postgresql
 from .postgresql import postgresql as postgresql
+from .probe_logs import ProbeLogs as ProbeLogs
+from .probe_logs import probe_logs as probe_logs
 from .sqlite import Sqlite as Sqlite
 from .sqlite import sqlite as sqlite
+from .sweep_trace import SweepTrace as SweepTrace
+from .sweep_trace import sweep_trace as sweep_trace
 from .table import TableSink as TableSink
 from .table import table as table
 
 __all__ = [
+    "Attachment",
     "Collect",
     "Each",
     "KeyedEach",
+    "Mail",
+    "MailSink",
     "Ndjson",
     "Parquet",
     "Postgresql",
+    "ProbeLogs",
     "Sqlite",
+    "SweepTrace",
     "TableSink",
     "WriteFailed",
     "collect",
     "each",
+    "mail",
     "ndjson",
     "parquet",
     "postgresql",
+    "probe_logs",
     "sqlite",
+    "sweep_trace",
     "table",
 ]

@@ -6,10 +6,22 @@ import errno
 import fcntl
 import os
 import zlib
+from collections.abc import Callable
+from functools import cache
 
 from ...runtime.contracts import MisconfiguredError
 
-__all__ = ["append", "checksum", "lock", "make_folder", "rename", "sync_file", "sync_folder"]
+__all__ = [
+    "append",
+    "can_sync_all",
+    "checksum",
+    "lock",
+    "make_folder",
+    "rename",
+    "sync_all",
+    "sync_file",
+    "sync_folder",
+]
 
 _PIECE = 1 << 20
 _NOT_HERE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF)
@@ -61,6 +73,37 @@ def sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@cache
+def _syncfs() -> Callable[[int], int] | None:
+    import ctypes  # Few sinks need it.
+
+    try:
+        found = ctypes.CDLL(None, use_errno=True).syncfs
+    except (OSError, AttributeError):
+        return None  # Not Linux.
+
+    def sync(descriptor: int) -> int:
+        return ctypes.get_errno() if found(descriptor) else 0
+
+    return sync
+
+
+def can_sync_all() -> bool:
+    """Whether the system syncs a whole file system in one go."""
+    return _syncfs() is not None
+
+
+def sync_all(descriptor: int) -> None:
+    """Have everything on the file system of this file survive a power cut, names too.
+
+    Many files are synced so in the time that a few take one by one. Raises OSError.
+    """
+    sync = _syncfs()
+    assert sync is not None, "ask can_sync_all first"
+    if failed := sync(descriptor):
+        raise OSError(failed, os.strerror(failed))
 
 
 def append(source: int, target: int, offset: int) -> int:

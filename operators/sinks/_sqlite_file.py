@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
@@ -14,6 +16,11 @@ __all__ = ["SqliteFile"]
 
 _PATIENCE = 5.0
 """Seconds for which a lock that somebody else has on the file is waited for."""
+
+
+_TURNS: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
+"""For each file that is open here: those who wait for SQLite's own lock sleep and ask again, for
+up to 0.1 s each time, and several sinks of a job on one file would do little else."""
 
 
 class SqliteFile:
@@ -45,6 +52,7 @@ class SqliteFile:
                 self._connection.close()
                 raise
         self._logs_ahead = mode == "wal"
+        self._turn = _TURNS.setdefault(os.path.realpath(path), threading.Lock())
         self.run = self._connection.execute
         self.run_many = self._connection.executemany
 
@@ -52,14 +60,15 @@ class SqliteFile:
     def transaction(self, *, durable: bool = True) -> Generator[None]:
         """All or nothing. What need not be `durable` at once may be so with the next one."""
         self.run(f"PRAGMA synchronous = {'FULL' if durable or not self._logs_ahead else 'NORMAL'}")
-        self.run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.run("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self.run("ROLLBACK")
-            raise
+        with self._turn:
+            self.run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self.run("ROLLBACK")
+                raise
 
     @contextmanager
     def explained(self, what: str) -> Generator[None]:

@@ -25,6 +25,8 @@ from .sql_query import SqlQuery as SqlQuery
 from .sql_query import sql_query as sql_query
 from .sqlite_table import SqliteTable as SqliteTable
 from .sqlite_table import sqlite_table as sqlite_table
+from .ssh_probe import Sweeps as Sweeps
+from .ssh_probe import ssh_probe as ssh_probe
 
 __all__ = [
     "CsvRecords",
@@ -39,6 +41,7 @@ __all__ = [
     "Records",
     "SqlQuery",
     "SqliteTable",
+    "Sweeps",
     "TextLines",
     "csv_records",
     "files",
@@ -50,4 +53,5 @@ __all__ = [
     "records",
     "sql_query",
     "sqlite_table",
+    "ssh_probe",
 ]

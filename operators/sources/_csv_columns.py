@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from ...runtime.contracts import MisconfiguredError
+from ...runtime.contracts import MisconfiguredError, did_you_mean
 
 __all__ = ["CellError", "CellType", "Columns", "Record"]
 
@@ -127,9 +126,6 @@ def _refused(name: str, text: str, cell_type: CellType, error: Exception) -> str
 
 
 def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
-    told: list[str] = []
-    for name in missing:
-        near = difflib.get_close_matches(name, names, n=1)
-        told.append(f"{name!r} (did you mean {near[0]!r}?)" if near else repr(name))
+    told = [f"{name!r}{did_you_mean(name, names)}" for name in missing]
     noun = "column" if len(missing) == 1 else "columns"
     return f"no {noun} {', '.join(told)}; the header is {list(names)}"

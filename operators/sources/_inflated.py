@@ -6,7 +6,7 @@ import gzip
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -22,7 +22,7 @@ _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 
 
 @contextmanager
-def inflated(path: str, max_ratio: float) -> Iterator[str]:
+def inflated(path: str, max_ratio: float) -> Generator[str]:
     """The path of the plain file: this one, or a copy that is gone afterwards.
 
     Raises DataError where it becomes more than `max_ratio` times as large as it is, or is torn.

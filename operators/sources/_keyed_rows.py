@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import logging
 import math
 import random
@@ -20,6 +19,7 @@ from ...runtime.contracts import (
     Retry,
     Source,
     UnavailableError,
+    did_you_mean,
 )
 from ._keys import decode_key, encode_key
 from ._note import FORGET, Note, encode_note
@@ -84,8 +84,7 @@ class KeyedRows(Source[Row]):
         self._selected = selected = await self.selection(self._pages)
         columns = await self._pages.columns(selected)
         if selected.key not in columns:
-            near = difflib.get_close_matches(selected.key, columns, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = did_you_mean(selected.key, columns)
             raise MisconfiguredError(
                 f"key={selected.key!r} is not a column of the query{hint}; it has {columns}"
             )

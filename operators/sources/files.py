@@ -28,7 +28,6 @@ from ._file_pieces import pieces_of, schema_of_file
 from ._file_schema import (
     FORMATS,
     Format,
-    Schema,
     check_types,
     checked_schema,
     database,
@@ -46,6 +45,9 @@ _log = logging.getLogger("thalweg.sources")
 
 _AHEAD = 2
 """Files that are read at once: one thread reads each, and they seldom wait for the same."""
+
+_NOTES = 100
+"""All files are noted anew when one more in so many has been read: the note grows with them."""
 
 _SELDOM = 20
 """A folder is not looked at again before so many times the time that the last look took."""
@@ -103,10 +105,14 @@ class Files(Source[Row]):
         self._max_ratio = max_ratio
         self._database: DuckDBPyConnection | None = None
 
-    @property
-    def schema(self) -> Schema | None:
-        """The columns and their types, once they are known: from the start if they were given."""
-        return self._log.schema if hasattr(self, "_log") else self._given
+    def __repr__(self) -> str:
+        groups = "all files"
+        if self._max_files is not None:
+            groups = f"{self._max_files} files"
+        elif self._max_bytes is not None:
+            groups = f"{self._max_bytes:,} bytes of files"
+        follows = ", follows" if self._follow else ""
+        return f"{self._format} in {', '.join(self._patterns)}, a trigger behind {groups}{follows}"
 
     async def open(self, context: Context) -> None:
         """Have a reader; which files there are is seen when the first is read."""
@@ -122,6 +128,8 @@ class Files(Source[Row]):
         self._known: set[str] = set()
         self._opened: deque[OpenedFile] = deque()
         self._group = 0
+        self._unnoted: list[str] = []
+        self._schema_seen = False
         self._trigger_due = False
         self._looked_until = 0.0
 
@@ -143,8 +151,12 @@ class Files(Source[Row]):
                 self._log.triggers += 1
                 return Trigger(self._log.triggers - 1)
             if not self._group and not await self._begin_group():
-                return None
+                return self._noted([]) if self._unnoted else None
             await self._open_ahead()
+            if self._schema_seen:
+                # It is held from here on, also by a start that comes before the first file is read.
+                self._schema_seen = False
+                return Read[Row]([], [], note=self._log.note())
             opened = self._opened[0]
             piece = await opened.next()
             if piece is None:
@@ -184,6 +196,8 @@ class Files(Source[Row]):
             if self._opened or self._waiting:
                 break
             if not self._follow:
+                if not self._known and not len(self._log):
+                    raise MisconfiguredError(f"no file matches {', '.join(self._patterns)}")
                 return False
             await asyncio.sleep(self._poll_interval)
         size, count = 0, 0
@@ -259,6 +273,7 @@ class Files(Source[Row]):
                 return
         finally:
             link.close()
+        self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
         missing = sorted((self.wanted or frozenset()) - schema.keys())
         if missing:
@@ -274,10 +289,19 @@ class Files(Source[Row]):
         self._log.left = self._group
         self._trigger_due = not self._group
         self._log.add(path)
-        forget = self._cleaner.take_done()
+        put_away = self._cleaner.take_done()
         if not await self._cleaner.finished(path, opened.last):
-            forget.append(path)
-        return Read([], [], note=self._log.note(), forget=forget)
+            self._unnoted.append(path)
+        if self._context.fence is not None and len(self._unnoted) <= len(self._log) // _NOTES:
+            # Its lane tells until then that it was read to its end.
+            return Read([], [], forget=put_away)
+        return self._noted(put_away)
+
+    def _noted(self, put_away: list[str]) -> Read[Row]:
+        """The word that stands for the lanes of all files that have been read to their end."""
+        forget, self._unnoted = [*put_away, *self._unnoted], []
+        note = b"" if self._context.fence is None else self._log.note()
+        return Read([], [], note=note, forget=forget)
 
 
 def files(
@@ -322,8 +346,8 @@ def files(
 
     Raises ValueError or TypeError for options that make no sense. Opening raises `MissingExtra`
     without DuckDB and pyarrow (the extra `sql`) and `MisconfiguredError` for a type that there is
-    not; reading does where the graph asks for a column that there is not, and where a file that was
-    read in part is another one after a restart.
+    not; reading does where there is no file and none is waited for, where the graph asks for a
+    column that there is not, and where a file that was read in part is another after a restart.
 
     - Emits when: a file, or up to 65,536 rows of one, has been read; two are read at once.
     - Waits when: it follows, and there is no new file.

@@ -13,11 +13,13 @@ from ...runtime.contracts import (
     Context,
     Duration,
     KeyedState,
+    Late,
     arrow,
     in_seconds,
 )
 from ..aggregates.measure import Kernel, Measure
 from ..windows.column_windows import ColumnWindows
+from ._arrays import array_of
 from ._partial_groups import NAN, Key, partial_groups
 
 __all__ = ["Grouping", "Mode"]
@@ -48,6 +50,7 @@ class Grouping(ColumnOperator):
         self._windows = windows
         self._every = None if every is None else in_seconds(every, "every")
         self._grouping = grouping
+        self.has_late = windows is not None
         self._check()
         self._kernels: list[Kernel] = []
         self._said: list[list[int]] = []
@@ -104,7 +107,6 @@ class Grouping(ColumnOperator):
         self._newest: int | None = None
         self._by_start: dict[int, list[Key]] | None = None
         self._told_at = -math.inf
-        self._late = context.counter("late_rows", "Rows that came too late for their windows")
 
     def snapshot(self) -> bytes:
         """What has changed and was not told, the types of columns, and how far time has come."""
@@ -121,7 +123,7 @@ class Grouping(ColumnOperator):
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Add what these rows make of each group to what there is."""
-        table, late, newest = columns.table, 0, self._newest
+        table, late, newest = columns.table, None, self._newest
         if self._windows is not None:
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
         measures = list(self._measures.values())
@@ -144,15 +146,13 @@ class Grouping(ColumnOperator):
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
-        if late:
-            self._late.add(late)
         if self._by_start is not None:
             for group in changed:
                 if lookup(group, None) is None:
                     self._by_start.setdefault(group[1], []).append(group)
         self.groups.assign(changed)
         self._changed.update(dict.fromkeys(changed))
-        return ()
+        return () if late is None else (Late(late),)
 
     def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Any]]]:
         """The groups of these rows: of which groups each is a part, and what the kernels say."""
@@ -225,9 +225,9 @@ class Grouping(ColumnOperator):
         skip = 1
         if self._windows is not None:
             skip, kind = 2, pa.timestamp("us", tz="UTC")
-            found[START] = pa.array([group[1] for group in groups], pa.int64()).cast(kind)
+            found[START] = array_of([group[1] for group in groups], pa.int64()).cast(kind)
             ends = [group[1] + self._windows.length for group in groups]
-            found[END] = pa.array(ends, pa.int64()).cast(kind)
+            found[END] = array_of(ends, pa.int64()).cast(kind)
         for at, key in enumerate(self.keys, skip):
             values = [math.nan if group[at] == NAN else group[at] for group in groups]
             found[key] = _array(values, self._types.get(key))
@@ -235,7 +235,7 @@ class Grouping(ColumnOperator):
             bits = [
                 sum((not has) << at for at, has in enumerate(reversed(one))) for one in self._has
             ]
-            found[self._grouping] = pa.array([bits[group[0]] for group in groups], pa.int64())
+            found[self._grouping] = array_of([bits[group[0]] for group in groups], pa.int64())
         for at, (name, measure) in enumerate(self._measures.items()):
             results = [measure.result(one[at]) for one in kept]
             found[name] = _array(results, measure.kind(self._types))
@@ -246,8 +246,8 @@ def _array(values: list[Any], kind: Any) -> Any:
     """Values as Arrow has them; whole numbers that are too large for their type keep all digits."""
     pa = arrow()
     try:
-        return pa.array(values, type=kind)
-    except (OverflowError, pa.ArrowInvalid, pa.ArrowTypeError):
+        return array_of(values, kind)
+    except (OverflowError, TypeError, pa.ArrowInvalid):
         if kind is not None and pa.types.is_int64(kind):
             return pa.array(values, type=pa.decimal128(38, 0))
         return pa.array(values)

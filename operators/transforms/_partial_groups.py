@@ -8,6 +8,7 @@ from typing import Any
 
 from ...runtime.contracts import MisconfiguredError, arrow
 from ..aggregates.measure import Kernel
+from ._arrays import aggregated
 
 __all__ = ["NAN", "Key", "partial_groups"]
 
@@ -33,7 +34,7 @@ def partial_groups(
     specs: list[Any] = []
     for at, kernel in enumerate(kernels):
         if kernel.column is None:
-            specs.append(([], kernel.function))
+            specs.append(([], kernel.function, None))
             continue
         names.append(f"value_{at}")
         columns.append(_fitting(_column(table, kernel.column, "a measure"), kernel))
@@ -45,7 +46,7 @@ def partial_groups(
         columns = [pa.nulls(table.num_rows, pa.int8()), *columns]
     try:
         whole = pa.table(columns, names=names)
-        found = whole.group_by(grouped, use_threads=False).aggregate(specs)
+        found = aggregated(whole, grouped, specs)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
         described = ", ".join(f"{one.function}({one.column or ''})" for one in kernels)
         types = {field.name: str(field.type) for field in table.schema}

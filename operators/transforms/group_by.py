@@ -54,7 +54,7 @@ def group_by(
       which `unit` ("s", "ms", "us", "ns") says what they count. The results have `window_start` and
       `window_end`.
     - `lateness` (0): a row that is older by more than this than the newest before it is late: it
-      is counted and dropped. A window is over when it ends so much before the newest row; then it
+      goes to the `late` port. A window is over when it ends so much before the newest row; then it
       is forgotten, unless the mode is "complete", which keeps all.
     - `every` (None): tell results each so many seconds by the clock. Without it they are told at
       triggers, which a stream of files has behind each group of files, and at the end.

@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar, cast, get_args, overload
 from ...runtime.contracts import (
     BatchFunction,
     Context,
+    EndpointStatistics,
     Outcome,
     Retry,
     Throughput,
@@ -203,6 +204,9 @@ class Score(BatchFunction[R, S], Generic[R, S]):
 
     def told_seconds(self) -> float | None:
         return self.endpoint.told_seconds()
+
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        return self.endpoint.statistics()
 
     async def close(self) -> None:
         await self.endpoint.close()

@@ -43,9 +43,9 @@ class ColumnWindows:
         self._unit = unit
         self._lateness = _micro(in_seconds(lateness, "lateness"))
 
-    def late_and_placed(self, table: Any, newest: int | None) -> tuple[Any, int, int | None]:
+    def late_and_placed(self, table: Any, newest: int | None) -> tuple[Any, Any, int | None]:
         """The rows with the start of their window as `window_start`, once for each window they are
-        in; how many were late and are not among them; and the newest time now.
+        in; those that were late and are not among them, or None; and the newest time now.
         """
         import pyarrow.compute as functions
 
@@ -58,8 +58,9 @@ class ColumnWindows:
         if newest is not None:
             running = compute.max_element_wise(running, newest)
         on_time = compute.greater_equal(times, compute.subtract(running, self._lateness))
-        late = len(times) - (compute.sum(on_time).as_py() or 0)
-        if late:
+        late = None
+        if not compute.all(on_time).as_py():
+            late = table.filter(compute.invert(on_time))
             table, times = table.filter(on_time), times.filter(on_time)
         now = running[-1].as_py() if len(running) else newest
         shifted = compute.subtract(times, self._offset)

@@ -17,7 +17,7 @@ from ..nodes import Node
 from ..origins import Origins
 from ..outlet import Outlet
 from ..receipt import Receipt
-from ..signals import Barrier, End, Signal
+from ..signals import Barrier, End, Signal, Trigger
 from .rejection import Letters, Refused, Rejection
 from .surroundings import Surroundings
 
@@ -208,6 +208,8 @@ class Actor(ABC):
         if type(signal) is not Barrier or keeper is None:
             for outlet in (*self.outlets.values(), *self.failed.values()):
                 await outlet.signal(signal)
+            if type(signal) is Trigger and self.around.triggered is not None:
+                self.around.triggered(self.name, signal.number)
             return
         part = await self.save(signal.epoch)
         for outlet in (*self.outlets.values(), *self.failed.values()):

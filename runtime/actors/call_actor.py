@@ -12,7 +12,9 @@ from ..contracts import BatchFunction
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
+from ..progress import EndpointStatistics
 from ..signals import End
+from ..trail import Trail
 from ..tuning.meter import CallMeter
 from .actor import Actor
 from .call_dials import CallDials
@@ -69,6 +71,10 @@ class CallActor(Actor):
     def told_seconds(self) -> float | None:
         """How long a call took by the other side's own clock, on average, if it tells."""
         return None if self._batch_function is None else self._batch_function.told_seconds()
+
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        """How each endpoint stands, where several may answer a call."""
+        return () if self._batch_function is None else self._batch_function.endpoints()
 
     def _resize(self, max_in_flight: int) -> None:
         self._window.resize(max_in_flight)
@@ -297,7 +303,7 @@ class CallActor(Actor):
             return
         out: Records = []
         places: list[int] = []
-        bad: list[tuple[int | None, object, Exception, int]] = []
+        bad: list[tuple[int | None, object, Exception, Trail | None]] = []
         for call in calls:
             if isinstance(call.error, MisconfiguredError | RuntimeFault):
                 raise self.failure(call.error, "failed", batch.came_from()) from call.error
@@ -330,13 +336,13 @@ class CallActor(Actor):
         call: Call,
         out: Records,
         places: list[int],
-        bad: list[tuple[int | None, object, Exception, int]],
+        bad: list[tuple[int | None, object, Exception, Trail | None]],
     ) -> None:
         records = call.batch.records
         answer = call.answer
         if call.error is not None or answer is None:
             error = call.error or RuntimeFault("a call ended without an answer")
-            bad.extend((i, records[i], error, 1) for i in range(call.start, call.stop))
+            bad.extend((i, records[i], error, None) for i in range(call.start, call.stop))
             return
         out.extend(answer.records)
         if self._by_record:

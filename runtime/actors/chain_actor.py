@@ -287,7 +287,7 @@ class ChainActor(SlicingActor):
             batch.receipt.fork()
             await self.give_up(
                 stage.counts,
-                [(one.index, one.record, one.error, 1) for one in bad if one.stage is stage],
+                [(one.index, one.record, one.error, None) for one in bad if one.stage is stage],
                 batch,
                 receipt=batch.receipt,
                 count=len(batch.records),

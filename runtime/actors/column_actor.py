@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from ..batch import Batch, Records
-from ..columns import Columns
+from ..columns import Columns, Late
 from ..context import Context
 from ..contracts import ColumnOperator
 from ..errors import MisconfiguredError
 from ..gathering import Gathering
-from ..nodes import Node
+from ..nodes import LATE, Node
 from ..receipt import Receipt
 from .operator_actor import OperatorActor
 from .rejection import Refused
@@ -57,16 +57,23 @@ class ColumnActor(OperatorActor):
         for one in made:
             if not len(one):
                 continue
-            counts.records_out += len(one)
+            late = isinstance(one, Late)
+            if late:
+                counts.late += len(one)
+                if not self.outlets[LATE].wired:
+                    continue
+            else:
+                counts.records_out += len(one)
             receipt = batch.receipt
-            if self._remembers:
+            if self._remembers and not late:
                 receipt = Receipt()
             else:
                 receipt.fork()
             origins = whole
             if whole is not None and (self._remembers or len(one) != count):
                 origins = whole.blur(len(one))
-            await self.emit(Batch.of_columns(one, receipt, origins, batch.born))
+            port = LATE if late else "out"
+            await self.emit(Batch.of_columns(one, receipt, origins, batch.born), port)
         batch.receipt.settle()
 
     def _gathered(self, records: Records) -> tuple[Columns, list[int], list[Refused]]:
@@ -76,7 +83,7 @@ class ColumnActor(OperatorActor):
         self.each[0].converting += self.monotonic() - began
         self.each[0].converted += len(columns)
         places = [at for at in range(len(records)) if at not in refused]
-        return columns, places, [(at, records[at], error, 1) for at, error in refused.items()]
+        return columns, places, [(at, records[at], error, None) for at, error in refused.items()]
 
     async def _made_of(
         self, columns: Columns, places: list[int] | None, bad: list[Refused], batch: Batch
@@ -97,7 +104,7 @@ class ColumnActor(OperatorActor):
                     left += [(middle, stop), (start, middle)]
                     continue
                 at = start if places is None else places[start]
-                bad.append((at, batch.records[at], error, 1))
+                bad.append((at, batch.records[at], error, None))
         return made
 
     async def _run(self, columns: Columns) -> list[Columns]:

@@ -101,7 +101,7 @@ class EventTimeActor(OperatorActor):
             await self.forward(awoken)
         if errors:
             batch.receipt.fork()
-            bad = [(index, records[index], errors[index], 1) for index in sorted(errors)]
+            bad = [(index, records[index], errors[index], None) for index in sorted(errors)]
             await self.give_up(counts, bad, batch, receipt=batch.receipt, count=count)
         else:
             counts.streak = 0

@@ -29,7 +29,7 @@ def invocation(node: Node) -> Invoke:
 def _of_batch_function(function: BatchFunction[object, object]) -> Invoke:
     async def invoke(records: Records, task: asyncio.Task[None]) -> Answer:
         outputs, rejected = checked(await function.call(records), len(records), True)
-        return Answer(outputs, {index: (error, 1) for index, error in rejected.items()})
+        return Answer(outputs, {index: (error, None) for index, error in rejected.items()})
 
     return invoke
 

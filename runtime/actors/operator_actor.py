@@ -17,6 +17,7 @@ from ..origins import Origins
 from ..receipt import Receipt
 from ..signals import End, LanesLeft, Signal, Trigger, Watermark
 from ..stores import Segment
+from ..trail import Trail
 from .slicing_actor import SlicingActor
 from .surroundings import Surroundings
 
@@ -37,7 +38,7 @@ class _Made:
     def __init__(self) -> None:
         self.out: Records = []
         self.places: list[int] | range = []
-        self.bad: list[tuple[int | None, object, Exception, int]] = []
+        self.bad: list[tuple[int | None, object, Exception, Trail | None]] = []
         self.late: list[int] = []
 
     def each_made_one(self, start: int, stop: int) -> None:
@@ -258,7 +259,7 @@ class OperatorActor(SlicingActor):
         if isinstance(error, LateError) and LATE in self.outlets:
             made.late.append(index)
         else:
-            made.bad.append((index, record, error, 1))
+            made.bad.append((index, record, error, None))
 
     async def _send_late(self, batch: Batch, late: list[int], origins: Origins | None) -> None:
         """Count the records that came too late, and send them to their port if it goes anywhere."""

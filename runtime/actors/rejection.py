@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from ..batch import Batch, Records
 from ..counts import NodeCounts, streak
-from ..dead_letters import DeadLetter, describe, location
+from ..dead_letters import dead_letter, describe, location
 from ..errors import JobFailed
 from ..nodes import Node
 from ..origins import Origin, Origins
+from ..trail import Trail
 
 __all__ = ["Letters", "Refused", "Rejection"]
 
-Refused = tuple["int | None", object, Exception, int]
-"""A bad record: its index in the batch if that is known, itself, its error, the attempts."""
+Refused = tuple["int | None", object, Exception, "Trail | None"]
+"""A bad record: its index in the batch if that is known, itself, its error, and the tries that
+failed, where there was more than one."""
 
 
 @dataclass(slots=True)
@@ -44,8 +46,8 @@ class Rejection:
         """Dead letters for bad records, which stand among the `count` records from `base` on."""
         graph, node = self._graph, counts.node
         letters: Records = [
-            DeadLetter(graph, node, _origin(batch, index), record, describe(error), attempts)
-            for index, record, error, attempts in bad
+            dead_letter(graph, node, _origin(batch, index), record, error, trail)
+            for index, record, error, trail in bad
         ]
         known = sorted(item[0] for item in bad if item[0] is not None)
         whole = len(known) == len(bad)

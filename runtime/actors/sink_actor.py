@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from ..answers import checked
+from ..answers import Rejects, checked
 from ..attempts import Attempts, Repeatable
 from ..batch import Batch, Records
 from ..channel import Channel, Run
@@ -36,9 +36,6 @@ _PROMPT = 0.0002
 
 _APART = 64
 """So many batches that found the sink idle are written in its own turns before the next try."""
-
-Rejects = dict[int, tuple[Exception, int]]
-"""Errors by the index of their record, each with the number of tries."""
 
 
 class SinkActor(Actor):
@@ -253,7 +250,7 @@ class SinkActor(Actor):
                     else:
                         if result is not None:
                             _, bad = checked(result, len(records), False)
-                            rejected = {index: (error, 1) for index, error in bad.items()}
+                            rejected = {index: (error, None) for index, error in bad.items()}
                     finally:
                         deadline.calling = False
                 else:
@@ -293,7 +290,7 @@ class SinkActor(Actor):
     async def _write_otherwise(self, batch: Batch, records: Records) -> Rejects | None:
         """Write to a sink that may be asked again, or to one that is broken and isolated."""
         if self._broken is not None:
-            return dict.fromkeys(range(len(batch.records)), (self._broken, 1))
+            return dict.fromkeys(range(len(batch.records)), (self._broken, None))
         assert self._attempts is not None
         try:
             answer = await self._attempts.run(records)
@@ -313,7 +310,7 @@ class SinkActor(Actor):
             await self._sink.close()
         except Exception as second:
             error.add_note(f"and it could not be closed: {second}")
-        return dict.fromkeys(range(len(batch.records)), (error, 1))
+        return dict.fromkeys(range(len(batch.records)), (error, None))
 
     def _out_of_time(self) -> None:
         if self._task is not None:

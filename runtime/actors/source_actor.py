@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SourceActor"]
 
+_PASSED_ON = (Watermark, Trigger)
+"""What a source hands over to be sent on as it is."""
+
 
 class SourceActor(Actor):
     """Reads a source until it ends or the job drains, and acks what has arrived, in order."""
@@ -285,7 +288,7 @@ class SourceActor(Actor):
                 await self._barriers.go_first()
             if result is None:
                 break
-            if isinstance(result, Watermark | Trigger):
+            if isinstance(result, _PASSED_ON):
                 await self.forward(result)
                 continue
             if isinstance(result, Barrier):

@@ -10,6 +10,7 @@ from ..fusion import Function, Stage, refuse_coroutine
 from ..nodes import Node
 from ..signals import End
 from ..stages import Segment
+from ..trail import Trail
 from .slicing_actor import SlicingActor
 from .surroundings import Surroundings
 
@@ -48,7 +49,7 @@ class SplitActor(SlicingActor):
     async def _divide(self, batch: Batch) -> None:
         records, counts = batch.records, self.each[0]
         ports: dict[str, list[int]] = {"matching": [], "rest": []}
-        bad: list[tuple[int, object, Exception, int]] = []
+        bad: list[tuple[int, object, Exception, Trail | None]] = []
         start = 0
         while start < len(records):
             part = records[start : start + self._slice]
@@ -60,7 +61,7 @@ class SplitActor(SlicingActor):
                 ports["matching" if answer else "rest"].append(start + index)
             for one in refused or ():
                 assert one.index is not None  # No batch function stands before this one.
-                bad.append((start + one.index, one.record, one.error, 1))
+                bad.append((start + one.index, one.record, one.error, None))
             start += len(part)
             if self.tired():
                 await self.rest()

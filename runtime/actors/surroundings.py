@@ -31,6 +31,7 @@ class Surroundings:
         "loop",
         "starts",
         "starved",
+        "triggered",
     )
 
     def __init__(
@@ -45,6 +46,7 @@ class Surroundings:
         credit_changed: Callable[[], None],
         checkpoints: Coordinator | None = None,
         anew: frozenset[str] = frozenset(),
+        triggered: Callable[[str, int], None] | None = None,
     ) -> None:
         self.graph = graph
         self.loop = loop
@@ -56,6 +58,8 @@ class Surroundings:
         self.checkpoints = checkpoints
         self.anew = anew
         """The sources that count their records from 0 after each start."""
+        self.triggered = triggered
+        """Who wants to know, by its name, which actor has passed which trigger on."""
         self.chance: Callable[[], random.Random] = getattr(loop, "chance", random.Random)
         """Chance for who retries; a loop that repeats a run has its own."""
         self.starts = checkpoints.restored.held.token if checkpoints is not None else 0

@@ -51,5 +51,5 @@ class Caller:
         except Exception as error:
             if not self._one_to_one:
                 raise
-            return Answer([], dict.fromkeys(range(len(batch)), (error, 1)))
-        return Answer(outputs, {index: (error, 1) for index, error in rejected.items()})
+            return Answer([], dict.fromkeys(range(len(batch)), (error, None)))
+        return Answer(outputs, {index: (error, None) for index, error in rejected.items()})

@@ -9,10 +9,11 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from ..answers import Answer
 from ..contracts import BatchFunction, Operator, Sink
-from ..dead_letters import DeadLetter, describe
+from ..dead_letters import DeadLetter, dead_letter
 from ..errors import LateError, RuntimeFault
 from ..origins import Origin
 from ..signals import Watermark
+from ..trail import Trail
 from .caller import Caller
 from .contexts import context, instance
 from .stepping import Wake, asks_for_times, record_of, step
@@ -183,12 +184,14 @@ def _cut(records: list[object], size: int) -> Iterator[tuple[int, list[object]]]
 
 def _dead_letters(first: int, batch: Sequence[object], answer: Answer) -> list[DeadLetter]:
     return [
-        _dead_letter(first + index, batch[index], error, attempts)
-        for index, (error, attempts) in sorted(answer.rejected.items())
+        _dead_letter(first + index, batch[index], error, trail)
+        for index, (error, trail) in sorted(answer.rejected.items())
     ]
 
 
-def _dead_letter(index: int, record: object, error: Exception, attempts: int = 1) -> DeadLetter:
+def _dead_letter(
+    index: int, record: object, error: Exception, trail: Trail | None = None
+) -> DeadLetter:
     given = context()
     origin = Origin("feed", "", index)
-    return DeadLetter(given.graph, given.node, origin, record, describe(error), attempts)
+    return dead_letter(given.graph, given.node, origin, record, error, trail)

@@ -61,7 +61,8 @@ class TriggerReport(TypedDict):
     """What a job did in one trigger. Rates are records a second, durations in milliseconds.
 
     With a store a trigger is an epoch, and `batchId` its number; the records are those in front of
-    its barrier. Without one it is what passed between two looks. `id` stays the same when the job
+    its barrier. Without one it is what the source says belongs together, such as
+    some files, or else what passed between two looks. `id` stays the same when the job
     is started again on its store, `runId` does not. `sink` is all sinks together, `sinks` each.
     """
 

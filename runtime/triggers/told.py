@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..actors import Actor, SourceActor
@@ -44,6 +44,7 @@ def told(
     sources: list[SourceReport] = []
     states: list[StateReport] = []
     sinks: list[SinkReport] = []
+    times: list[Counted] = []
     arrived = 0
     for actor in actors:
         was, now = before.get(actor.name, _NOTHING), after.get(actor.name, _NOTHING)
@@ -58,6 +59,9 @@ def told(
             sinks.append({"description": _described(actor), "numOutputRows": rows})
         if now.kept is not None:
             states.append(_state(actor.name, was, now, store=store))
+        if now.watermark is not None or now.times is not None:
+            # One that has ended before tells again what it told then: its times are not new.
+            times.append(now if now is not was else replace(now, times=None))
     read = sum(source["numInputRows"] for source in sources)
     identity, run, name = names
     report: TriggerReport = {
@@ -79,9 +83,8 @@ def told(
         },
         "sinks": sinks,
     }
-    times = _event_time(after.values())
-    if times:
-        report["eventTime"] = times
+    if event_time := _event_time(times):
+        report["eventTime"] = event_time
     return report
 
 
@@ -118,22 +121,21 @@ def _state(name: str, was: Counted, now: Counted, *, store: bool) -> StateReport
         "numRowsDroppedByWatermark": now.late - was.late,
     }
     if store:
-        report["numRowsUpdated"] = now.kept.changed
-        report["numRowsRemoved"] = now.kept.removed
+        report["numRowsUpdated"] = now.kept.changed if now is not was else 0
+        report["numRowsRemoved"] = now.kept.removed if now is not was else 0
     return report
 
 
-def _event_time(counts: Iterable[Counted]) -> dict[str, str]:
+def _event_time(counts: Sequence[Counted]) -> dict[str, str]:
     """The times of all that has one; the least watermark, since that is what holds up the rest."""
-    of = list(counts)
-    seen = [one.times for one in of if one.times is not None and one.times.count]
+    seen = [one.times for one in counts if one.times is not None and one.times.count]
     report: dict[str, str] = {}
     if seen:
         total = sum(times.count for times in seen)
         report["avg"] = _wall(sum(times.mean * times.count for times in seen) / total)
         report["max"] = _wall(max(times.greatest for times in seen))
         report["min"] = _wall(min(times.least for times in seen))
-    marks = [one.watermark for one in of if one.watermark is not None]
+    marks = [one.watermark for one in counts if one.watermark is not None]
     if marks:
         report["watermark"] = _wall(min(marks))
     return report

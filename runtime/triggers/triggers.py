@@ -37,7 +37,9 @@ class Triggers:
     """Knows what a job did in each of its last triggers, and says so in Spark's field names.
 
     With a store a trigger is an epoch: each actor is counted when it stands at the barrier. Without
-    one nothing is counted until somebody looks, and what passed since the last look is the trigger.
+    one it is what a source says belongs together, such as a group of files: each actor is counted
+    when it has passed that on. Where no source says so, or one of several, nothing is counted until
+    somebody looks, and what passed since the last look is the trigger.
 
     Parameters: `graph`, its name; `run`, the id of this job; `course`, the job's.
     """
@@ -55,6 +57,10 @@ class Triggers:
         self._began = self._ended = 0.0
         self._at_barrier: dict[int, dict[str, Counted]] = {}
         self._at_end: dict[str, Counted] = {}
+        self._at_trigger: dict[int, dict[str, Counted]] = {}
+        self._alone = False
+        self._grouped = -1
+        """The last group of records that was complete; -1 where no source says so."""
         self._watched = self._complete = False
 
     def begin(self, clock: Clock, coordinator: Coordinator | None, identity: str | None) -> None:
@@ -62,6 +68,8 @@ class Triggers:
         self._before = {actor.name: counted(actor) for actor in self._course.actors}
         self._began = self._ended = clock.monotonic()
         self._identity = identity or self._run
+        sources = [one for one in self._course.actors if isinstance(one, SourceActor)]
+        self._alone = coordinator is None and len(sources) == 1
         self._coordinator = coordinator
         if coordinator is not None:
             coordinator.watch = self
@@ -74,6 +82,24 @@ class Triggers:
             self._at_end[name] = counted(actor)
         else:
             self._at_barrier.setdefault(epoch, {})[name] = counted(actor)
+
+    def triggered(self, name: str, number: int) -> None:
+        """The actor of this name has passed on that the group of this number is complete.
+
+        One that unites streams does so once for each of them, and the last word counts, unless
+        all others have passed it on before.
+        """
+        clock = self._clock
+        if not self._alone or clock is None or number <= self._grouped:
+            return
+        actor = next(one for one in self._course.actors if one.name == name)
+        passed = self._at_trigger.setdefault(number, {})
+        passed[name] = counted(actor)
+        if len(passed) == len(self._course.actors):
+            del self._at_trigger[number]
+            self._grouped = number
+            with self._looking:
+                self._stretch(passed, clock.monotonic())
 
     def committed(self, epoch: int, durations: Durations) -> None:
         """An epoch is committed: that was a trigger."""
@@ -143,13 +169,17 @@ class Triggers:
             now = clock.monotonic() if lasted is None else self._course.began + lasted
             if lasted is None and self._reports and now - self._began < least:
                 return
+            if lasted is None and self._grouped >= 0 and least:
+                return  # It is told when its group is complete.
             self._complete = lasted is not None
-            after = {actor.name: counted(actor) for actor in self._course.actors}
-            began, self._began = self._began, now
-            seconds = now - began
-            steps = {"triggerExecution": seconds}
-            number = self._reports[-1]["batchId"] + 1 if self._reports else 0
-            self._add(after, Span(number, began, seconds, seconds, steps))
+            self._stretch({actor.name: counted(actor) for actor in self._course.actors}, now)
+
+    def _stretch(self, after: Mapping[str, Counted], now: float) -> None:
+        """Without a store: what passed up to now was a trigger."""
+        began, self._began = self._began, now
+        seconds = now - began
+        number = self._reports[-1]["batchId"] + 1 if self._reports else 0
+        self._add(after, Span(number, began, seconds, seconds, {"triggerExecution": seconds}))
 
     def _add(self, after: Mapping[str, Counted], span: Span) -> None:
         clock, before, self._before = self._clock, self._before, after
@@ -166,10 +196,13 @@ class Triggers:
         if _empty(report):
             if not self._reports:
                 return  # Nothing has happened yet.
-            if _empty(self._reports[-1]):
+            last = self._reports[-1]
+            if _empty(last):
                 # One trigger of nothing is enough, and without a store it keeps its number.
-                last = self._reports.pop()
-                report["batchId"] = report["batchId"] if self._coordinator else last["batchId"]
+                if self._coordinator is None:
+                    report["batchId"] = last["batchId"]
+                self._reports[-1] = report
+                return
         self._reports.append(report)
 
 

@@ -217,3 +217,24 @@ def test_a_peer_that_dies_is_named(benches: Callable[[str], Any]) -> None:
     environments = benches("environments")
     with pytest.raises(environments.PeerMissing, match=r"^nobody failed: .*No module named"):
         environments.Worker("nobody", sys.executable, "no_such_peer", [])
+
+
+@pytest.mark.service
+@pytest.mark.usefixtures("sshd")
+def test_probing_sweeps_kills_and_lives_through_a_month(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, "probing.py", "--rounds=1", "--peers=none", "--sizes=4", "--month=8",
+        "--parts", "kept", "large", "killed", "month", "--machines=12",
+    )  # fmt: skip
+    assert [table["title"].split(":")[0] for table in result["tables"]] == [
+        "12 good machines over kept connections",
+        "one sweep, nothing connected",
+        "kill -9 in the middle of a sweep of 12 machines, 10 at once",
+        "0.1 days of 169 machines in virtual time",
+    ]
+    assert result["numbers"]["kept"]["false outcomes"] == [0] * 7
+    assert result["numbers"]["4 machines"]["wrong"] == 0
+    assert result["numbers"]["killed"]["left"] == 0 < result["numbers"]["killed"]["running"]
+    assert result["numbers"]["month"]["attempts"] == 8 * 169
+    agree = [figure for figure in result["figures"] if "agree" in figure["text"]]
+    assert agree[0]["reached"], agree

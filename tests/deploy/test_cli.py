@@ -150,11 +150,22 @@ def test_help_names_the_commands_and_nothing_else(capsys: pytest.CaptureFixture[
     status, out, _ = run(capsys, "--help")
     assert status == 0
     listed = [line.split()[0] for line in out.splitlines() if line.startswith("    ")]
-    assert listed == ["run", "show", "test", "tune", "look", "serve", "model", "score", "check"]
+    assert listed == [
+        "run",
+        "show",
+        "test",
+        "tune",
+        "look",
+        "serve",
+        "model",
+        "score",
+        "check",
+        "probe",
+    ]
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "show", "test", "tune", "look", "serve", "model", "score", "check"]
+    "command", ["run", "show", "test", "tune", "look", "serve", "model", "score", "check", "probe"]
 )
 def test_each_command_has_help_with_examples(
     capsys: pytest.CaptureFixture[str], command: str

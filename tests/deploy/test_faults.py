@@ -56,7 +56,10 @@ def test_what_is_as_always_is_not_told() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("latncy=20ms", r"no fault 'latncy' \(did you mean latency\?\); there are latency, jitter"),
+        (
+            "latncy=20ms",
+            r"no fault 'latncy' \(did you mean 'latency'\?\); there are latency, jitter",
+        ),
         ("zzz=1", r"no fault 'zzz'; there are latency, .*long_rows, seed"),
         ("latency", "faults are NAME=VALUE,…, such as latency=20ms, not 'latency'"),
         ("latency=", "faults are NAME=VALUE"),

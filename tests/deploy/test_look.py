@@ -15,11 +15,12 @@ import duckdb
 import pyarrow
 import pytest
 
-from thalweg import ThalwegError
+from thalweg import Graph, ThalwegError
 from thalweg.deploy import cli
 from thalweg.deploy.looking.limits import Limits, Watched
 from thalweg.deploy.looking.looking import look
 from thalweg.graphs.data.activity import activity_lines, write_activity
+from thalweg.operators import sinks, sources
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +107,28 @@ def test_the_text_has_a_section_for_each_and_a_declaration_that_is_python(
     assert '"Creation_Time": "BIGINT",' in declared
 
 
+@pytest.mark.parametrize("paths", [["data"], ["data/*.json"], ["data/a.json", "data/b.json"]])
+def test_the_declaration_reads_these_files_in_a_graph(paths: list[str]) -> None:
+    rows = [
+        {"n": n, "name": f"n{n}", "share": n / 4, "day": "2026-01-02", "inner": {"a": [n]}}
+        for n in range(40)
+    ]
+    written("data/a.json", lines(*rows[:25]))
+    written("data/b.json", lines(*rows[25:]))
+    written("data/_SUCCESS", "")
+    found = look(paths)
+    graph, out = Graph("declared"), list[dict[str, object]]()
+    names: dict[str, Any] = {"graph": graph, "sources": sources}
+    exec(found.declaration, names)
+    names["rows"].to("out", sinks.collect(out))
+    graph.run()
+    assert len(out) == found.rows == 40
+    assert [(row["n"], row["name"], row["share"]) for row in out] == [
+        (row["n"], row["name"], row["share"]) for row in rows
+    ]
+    assert out[3]["inner"] == {"a": [3]}
+
+
 @pytest.mark.parametrize("form", ["ndjson", "csv", "parquet", "ndjson.gz", "csv.gz", "ndjson.zst"])
 def test_every_format_tells_the_same(form: str) -> None:
     plain = written("plain.ndjson", lines(*({"n": n, "word": f"w{n % 3}"} for n in range(200))))
@@ -141,7 +164,7 @@ def test_duplicates_nulls_and_what_is_not_finite_are_counted(
     n, s = found.columns
     assert (n.not_finite, n.mean, n.max, s.nulls) == (1, 1.75, 2.5, 2)
     text = said(capsys, name, "--by", "s")
-    assert "2 duplicates (rows that repeat another one in all columns)" in text
+    assert "2 duplicates (a row that repeats another in all columns)" in text
     assert "n holds 1 NaN or infinite" in text
     counted = text.split("\n\n")[3].splitlines()
     assert [line.split() for line in counted] == [["s", "count"], ['"NULL"', "3"], ["NULL", "2"]]
@@ -215,7 +238,7 @@ def test_a_torn_line_is_told_with_file_and_number_and_may_be_passed_over(
     assert "b.json, line 4 is no JSON object" in refused(capsys, "*.json")
     found = look(["a.json", name], skip_bad=True)
     assert (found.rows, found.unread) == (4, 1)
-    assert "1 rows passed over" in said(capsys, "*.json", "--skip-bad")
+    assert "1 row passed over as unreadable" in said(capsys, "*.json", "--skip-bad")
     written("c.json.gz", gzip.compress(b'{"n": 1}\n[1\n'))
     assert "c.json.gz, line 2 is no JSON object ([1)" in refused(capsys, "c.json.gz")
 

@@ -114,7 +114,7 @@ def test_a_file_that_another_version_needs_is_kept(store: ModelStore) -> None:
 @pytest.mark.parametrize(
     ("name", "version", "told"),
     [
-        ("irs", None, r"there is no model 'irs' in /.*models: did you mean iris\?"),
+        ("irs", None, r"there is no model 'irs' \(did you mean 'iris'\?\) in /.*models"),
         ("wine", None, "there is no model 'wine' in /.*models$"),
         ("iris", 7, "the model iris has no version 7 in .*: it has 1, 2"),
     ],

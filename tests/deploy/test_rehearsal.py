@@ -209,7 +209,7 @@ async def test_faults_are_told_and_changed_while_it_runs() -> None:
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b'{"eror": 1}', "no fault 'eror' (did you mean error?); there are latency"),
+        (b'{"eror": 1}', "no fault 'eror' (did you mean 'error'?); there are latency"),
         (b'{"error": 3}', "error is a chance from 0 to 1, not 3"),
         (b"[1]", "the body is an object of faults"),
         (b"garbage", "the body is an object of faults"),

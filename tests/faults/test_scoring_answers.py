@@ -13,9 +13,9 @@ from email.utils import formatdate
 import pytest
 from aiohttp import web
 
-from thalweg import Retry
+from thalweg import JobCancelled, Retry
 
-from .scoring import Scoring, expected, record
+from .scoring import Scoring, expected, record, until
 from .scripted_server import Asked, ScriptedServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -102,6 +102,24 @@ async def test_a_row_for_which_no_answer_can_be_used_fails_alone(
     assert letter.record == record(100)
     assert letter.error.type == "UnavailableError"
     assert server.address(protocol) in letter.error.message
+
+
+@pytest.mark.asyncio
+async def test_an_error_inside_of_a_success_is_told_and_no_score(
+    server: ScriptedServer, protocol: str
+) -> None:
+    async def reply(asked: Asked) -> web.StreamResponse:
+        if 100 in asked.numbers:
+            return web.json_response({"error": "the model ran out of memory"})
+        return asked.answer()
+
+    server.reply = reply
+    scoring = Scoring(server.endpoint(protocol), [record(n) for n in range(320)])
+    await scoring.run()
+    assert scoring.scored.records == expected(n for n in range(320) if n != 100)
+    (letter,) = scoring.failed.records
+    assert "the model ran out of memory" in letter.error.message
+    assert {one.error for one in letter.history} == {"UnavailableError"}
 
 
 @pytest.mark.asyncio
@@ -291,6 +309,43 @@ async def test_advice_to_wait_is_taken_by_everyone_and_costs_no_attempts(
     # One request of each that was in flight, and then silence until the time has come.
     assert 1 <= len(early) <= scoring.max_in_flight
     assert progress.node("score").retries == len(early)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_quota_that_is_used_up_from_the_start_is_waited_for_and_fails_nothing(
+    server: ScriptedServer, protocol: str, status: int
+) -> None:
+    async def used_up(asked: Asked) -> web.StreamResponse:
+        return asked.refuse(status, "quota used up", {"X-Should-Retry": "false"})
+
+    async def soon(asked: Asked) -> web.StreamResponse:
+        if len(server.asked) > 8:
+            return asked.answer()
+        headers = {"X-Should-Retry": "false", "Retry-After-Ms": "20"}
+        return asked.refuse(status, "quota used up", headers)
+
+    server.reply = soon
+    scoring = Scoring(server.endpoint(protocol), [record(n) for n in range(320)])
+    await scoring.run()
+    assert scoring.scored.records == expected(range(320))
+    assert not scoring.failed.records
+
+    # Where it does not say when, nobody asks again within the minute.
+    server.asked.clear()
+    server.reply = used_up
+    scoring = Scoring(server.endpoint(protocol), [record(n) for n in range(320)])
+    waiting: str | None = None
+    with suppress(JobCancelled):
+        async with scoring.job() as job:
+            await until(lambda: len(server.asked) == 4)
+            await until(lambda: job.progress().node("score").waiting is not None)
+            waiting = job.progress().node("score").waiting
+            await job.drain(timeout=0.3)
+    assert len(server.asked) == 4
+    assert waiting is not None
+    assert "quota used up; and that to ask again soon will not help" in waiting
+    assert not scoring.failed.records
 
 
 @pytest.mark.asyncio

@@ -149,6 +149,44 @@ async def test_a_secret_is_shown_by_nothing_that_a_job_says(
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("status", [400, 429, 500])
+async def test_how_several_servers_stand_shows_no_secret(
+    server: ScriptedServer, status: int
+) -> None:
+    host = server.url.removeprefix("http://")
+    texts = [
+        f"oip+http://{user}:{SECRET}@{host}/v2/models/same?key={SECRET}" for user in ("ada", "bob")
+    ]
+
+    async def reply(asked: Asked) -> web.StreamResponse:
+        if 5 in asked.numbers and (status != 429 or server.tries_of(5) < 3):
+            said = f"bad row; you are {dict(asked.request.headers)} and asked {asked.request.url}"
+            return asked.refuse(status, said, {"Retry-After-Ms": "1"})
+        return await echo(asked)
+
+    server.reply = reply
+    failed, out = CollectingSink[object](), CollectingSink[Record]()
+    graph = Graph("secrets")
+    scored = graph.read("records", sources.records([record(n) for n in range(16)]))
+    operator = score(texts, fields=FIELDS, retry=QUICK)
+    scored.batch(8).via("score", operator).to("out", out)
+    graph.failed.to("failed", failed)
+    registry = CollectorRegistry()
+    async with asyncio.timeout(20), graph.start(metrics=registry) as job:
+        await job.wait()
+        page = generate_latest(registry).decode()
+    progress = job.progress()
+    assert len(progress.node("score").endpoints) == 2
+    # Without their passwords they look alike, and each still has a series of its own.
+    assert page.count("thalweg_endpoint_healthy{") == 2
+    assert len(set(page.splitlines())) == len(page.splitlines())
+    assert page.count(" #2") == 4
+    for text in (repr(progress), str(progress.as_dict()), page, repr(failed.records)):
+        assert SECRET not in text
+    assert len(out.records) == (16 if status == 429 else 15)
+
+
+@pytest.mark.asyncio
 async def test_while_the_token_server_is_down_records_wait_and_none_is_lost(
     server: ScriptedServer, protocol: str, tokens: TokenServer
 ) -> None:

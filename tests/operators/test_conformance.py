@@ -6,18 +6,20 @@ import asyncio
 import itertools
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
-from math import isclose
+from importlib import import_module
+from math import dist
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from thalweg import Bookmark, Context, Read
+from thalweg import Bookmark, Context, DataError, Read
 from thalweg.deploy.serve import serving
 from thalweg.operators import endpoints, score, sinks, sources
-from thalweg.operators.endpoints import Endpoint
+from thalweg.operators.endpoints import Answer, Endpoint, parse_endpoint
 from thalweg.operators.sources import Push
 from thalweg.testing import (
     FUNCTION_CHECKS,
@@ -232,17 +234,80 @@ def species(rows: list[dict[str, Any]]) -> list[str]:
 
 def close(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Equal but for the last digits of a probability, which a batch of one row may change."""
-    pairs = zip(one.get("probability", ()), other.get("probability", ()), strict=True)
-    return one["prediction"] == other["prediction"] and all(
-        isclose(left, right, abs_tol=1e-5) for left, right in pairs
+    told = one.get("probability")
+    return one["prediction"] == other["prediction"] and (
+        told is None or told == pytest.approx(other["probability"], abs=1e-5)
     )
 
 
-async def _check_score(check: Check, kind: str) -> None:
+class Nearest(Endpoint):
+    """An endpoint as users write them: it has something to open, waits, and may refuse a batch."""
+
+    async def open(self, context: Context) -> None:
+        self.middles: dict[str, tuple[float, ...]] | None = {
+            "setosa": (5.0, 3.4, 1.5, 0.2),
+            "versicolor": (5.9, 2.8, 4.3, 1.3),
+            "virginica": (6.6, 3.0, 5.6, 2.0),
+        }
+
+    async def predict(self, fields: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> Answer:
+        assert self.middles is not None, "asked outside of open and close"
+        await asyncio.sleep(0.002 / len(rows))
+        if any(not isinstance(value, float) for row in rows for value in row):
+            raise DataError("a measure is no number")
+        middles = self.middles.items()
+        named = [
+            min((dist(middle, row), name) for name, middle in middles)[1]
+            for row in cast("Sequence[tuple[float, ...]]", rows)
+        ]
+        return Answer(("prediction",), [(name,) for name in named], "1")
+
+    async def fields(self) -> Mapping[str, str]:
+        return dict.fromkeys(FIELDS.values(), "FP64")
+
+    async def close(self) -> None:
+        self.middles = None
+
+
+MODULE = """
+def species(rows):
+    return ["setosa" if row["Petal.Length"] < 2.5 else "other" for row in rows]
+"""
+
+
+def _model_file(kind: str, folder: Path) -> Path:
+    if kind == "pmml":
+        return MODEL.with_name("iris_chaid.pmml")
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+
+    model = cast(Any, LogisticRegression(max_iter=10_000))  # scikit-learn carries no types
+    model.fit(ROWS, ["setosa", "versicolor", "virginica", "virginica"])
+    path = folder / "iris.skops"
+    skops.io.dump(model, path)
+    return path
+
+
+def _local(kind: str, folder: Path) -> Endpoint | None:
+    """The endpoint that runs on this machine; None where it is a server's."""
+    if kind == "function":
+        return endpoints.function(species)
+    if kind == "process":
+        (folder / "conforming_model.py").write_text(MODULE)
+        call = import_module("conforming_model").species
+        return endpoints.function(call, where="process", workers=2)
+    if kind == "own":
+        return Nearest()
+    if kind in ("sklearn", "pmml"):
+        return parse_endpoint(f"{kind}:{_model_file(kind, folder)}")
+    return None
+
+
+async def _check_score(check: Check, kind: str, folder: Path) -> None:
     async with AsyncExitStack() as stack:
-        endpoint: str | Endpoint
-        if kind == "function":
-            endpoint = endpoints.function(species)
+        endpoint: str | Endpoint | None = _local(kind, folder)
+        if endpoint is not None:
+            pass
         elif kind == "onnx":
             endpoint = f"onnx:{MODEL}"
         else:
@@ -254,11 +319,14 @@ async def _check_score(check: Check, kind: str) -> None:
         ]
         make = lambda: score(endpoint, fields=FIELDS, max_in_flight=4)  # noqa: E731
         expected = await _scored(make, flowers)
+        bad: list[Flower] = [{"n": 0}, {**flowers[0], "petal_width": float("nan")}]
+        if kind not in ("function", "process"):  # which take whatever they get
+            bad.append({**flowers[0], "petal_width": "wide"})
         case = FunctionCase(
             make,
             flowers,
             expected,
-            bad=[{"n": 0}, {**flowers[0], "petal_width": float("nan")}],
+            bad=bad,
             same=close,
         )
         await check(case)
@@ -272,8 +340,21 @@ async def _scored(make: Callable[[], Any], flowers: list[Flower]) -> list[dict[s
     return list(fed.records)
 
 
-@pytest.mark.parametrize("kind", ["function", "onnx", "wml", "oip"])
+KINDS = ["function", "process", "own", "onnx", "sklearn", "pmml", "wml", "oip"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("check", FUNCTION_CHECKS, ids=name_of)
-def test_score_keeps_the_contract(check: Check, kind: str) -> None:
-    # Real time: sockets and threads are at work.
-    asyncio.run(_check_score(check, kind))
+def test_score_keeps_the_contract(
+    check: Check,
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if kind == "pmml":
+        request.getfixturevalue("java")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.delitem(sys.modules, "conforming_model", raising=False)
+    # Real time: sockets, threads and processes are at work.
+    asyncio.run(_check_score(check, kind, tmp_path))

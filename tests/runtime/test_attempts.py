@@ -111,9 +111,10 @@ def test_one_bad_record_is_found_with_few_calls(count: int, place: float) -> Non
         answer = await _attempts(server).run(list(range(count)))
         _check(answer, range(count), [bad])
         assert len(server.asked) <= 1 + 2 * math.ceil(math.log2(count))
-        error, tried = answer.rejected[bad]
+        error, trail = answer.rejected[bad]
         assert isinstance(error, DataError)
-        assert tried == sum(bad in batch for batch in server.asked)
+        assert trail is not None
+        assert trail.count == sum(bad in batch for batch in server.asked)
 
     _run(main)
 
@@ -147,7 +148,7 @@ def test_what_the_call_itself_rejects_is_taken_as_it_is() -> None:
         assert len(server.asked) == 1
         everything = await _attempts(server).run([1, 3])
         assert sorted(everything.rejected) == [0, 1]
-        assert everything.rejected[0][1] == 1
+        assert everything.rejected[0][1] is None
 
     _run(main)
 
@@ -444,7 +445,8 @@ def test_down_can_be_told_to_fail_or_to_give_the_records_up() -> None:
         retry = Retry(attempts=3, when_down="failed")
         answer = await _attempts(server, retry).run([1, 2])
         assert answer.records == []
-        assert {index: tried for index, (_, tried) in answer.rejected.items()} == {0: 3, 1: 3}
+        trails = [trail for _, trail in answer.rejected.values()]
+        assert [trail and trail.count for trail in trails] == [3, 3]
 
     _run(main)
 

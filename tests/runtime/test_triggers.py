@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from thalweg import BatchFunction, Graph, JobFailed, State
+from thalweg import BatchFunction, Context, Graph, JobFailed, Source, State
 from thalweg.operators import aggregates, fold, sinks, sources, window, windows
+from thalweg.runtime.contracts import Trigger
 from thalweg.runtime.job import Job
 from thalweg.runtime.triggers.report import TriggerReport
 from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
@@ -394,3 +395,115 @@ def test_it_can_be_asked_from_other_threads_while_the_job_runs() -> None:
             thread.join()
     assert wrong == []
     assert sum(one["numInputRows"] for one in job.recent_progress) == 10_000
+
+
+def test_what_has_ended_is_not_told_anew_in_the_epochs_that_follow(tmp_path: Path) -> None:
+    graph = Graph("two")
+    ended = graph.read("ended", sources.records([(BASE, "a"), (BASE + 1, "b")]))
+    at = ended.event_time(lambda pair: float(pair[0]), unit="s", lateness=5)
+    at.key_by(lambda pair: str(pair[1])).via(
+        "counted", window(windows.tumbling(10), aggregates.counting())
+    ).to("out", sinks.collect([]))
+    graph.read("going_on", sources.push(), lossy=True).to("other", sinks.collect([]))
+
+    async def main() -> list[TriggerReport]:
+        async with graph.start(state=tmp_path) as job:
+            assert job.last_progress is None
+            for number in range(3):
+                await job.push("going_on", [number])
+                await job.process_all_available()
+        return job.recent_progress
+
+    reports = asyncio.run(main())
+    assert sum(one["numInputRows"] for one in reports) == 5
+    assert sum(one["sink"]["numOutputRows"] for one in reports) == 5
+    of_the_last = times_of(reports[-1])
+    assert of_the_last.keys() <= {"watermark"}
+    assert reports[-1]["stateOperators"][0].get("numRowsUpdated") == 0
+
+
+def test_what_is_told_of_an_epoch_is_what_a_start_from_it_goes_on_behind(tmp_path: Path) -> None:
+    graph = Graph("counted")
+    numbers = graph.read("numbers", sources.records(list(range(20_000))))
+    numbers.key_by(lambda n: n // 100).via("count", fold(lambda: 0, lambda a, n: a + n)).to(
+        "out", sinks.collect([])
+    )
+
+    async def run(from_epoch: int | None = None) -> tuple[Job, int]:
+        state = State(tmp_path, batches=5, keep=100, from_epoch=from_epoch)
+        async with graph.start(state=state) as job:
+            await job.wait()
+        restored = job.restored
+        assert restored is not None
+        marks = restored.bookmarks("numbers")
+        return job, -1 if not marks else marks[""].last
+
+    first, _ = asyncio.run(run())
+    middle = first.recent_progress[len(first.recent_progress) // 2]
+    reached = middle["sources"][0]["endOffset"]
+    assert isinstance(reached, int)
+    assert 0 < reached < 19_999
+    assert middle["stateOperators"][0]["numRowsTotal"] == reached // 100 + 1
+    second, went_on_behind = asyncio.run(run(middle["batchId"]))
+    assert went_on_behind == reached
+    after = second.recent_progress
+    assert after[0]["sources"][0]["startOffset"] == reached
+    assert sum(one["numInputRows"] for one in after) == 19_999 - reached
+
+
+class InGroups(Source[int]):
+    """Groups of records, each with a trigger behind it; some seconds pass before each."""
+
+    def __init__(self, *groups: list[int]) -> None:
+        self._groups = groups
+
+    async def open(self, context: Context) -> None:
+        """Begin with the first."""
+        self._left: list[list[int] | Trigger] = []
+        for number, group in enumerate(self._groups):
+            self._left += [group, Trigger(number)]
+
+    async def read(self, limit: int) -> list[int] | Trigger | None:
+        """The next group, or the trigger behind it."""
+        if not self._left:
+            return None
+        following = self._left.pop(0)
+        if not isinstance(following, Trigger):
+            await asyncio.sleep(2.0)
+        return following
+
+
+def test_what_a_source_says_belongs_together_is_a_trigger_whoever_looks() -> None:
+    async def main() -> None:
+        graph = Graph("grouped")
+        numbers = graph.read("numbers", InGroups([1, 2, 3], [4], list(range(500))))
+        numbers.map(lambda n: n + 1).batch(7).to("out", sinks.collect([]))
+        async with graph.start() as job:
+            await asyncio.sleep(2.5)  # A look before the first group is a trigger of its own.
+            for _ in range(60):
+                await asyncio.sleep(0.05)
+                job.status  # noqa: B018
+                job.recent_progress  # noqa: B018
+            await job.wait()
+        reports = job.recent_progress
+        assert [one["numInputRows"] for one in reports if one["numInputRows"]] == [3, 1, 500]
+        assert [one["sink"]["numOutputRows"] for one in reports[:3]] == [3, 1, 500]
+        assert [one["batchDuration"] for one in reports[:3]] == [2000, 2000, 2000]
+        assert [one["sources"][0]["endOffset"] for one in reports[:3]] == [2, 3, 503]
+
+    run_virtual(main)
+
+
+def test_where_streams_are_united_every_record_is_in_one_trigger() -> None:
+    async def main() -> None:
+        graph = Graph("united")
+        numbers = graph.read("numbers", InGroups(*[[n, n] for n in range(50)]))
+        united = numbers.map(lambda n: n, name="one").union(numbers.map(lambda n: n, name="other"))
+        united.to("out", sinks.collect([]))
+        async with graph.start() as job:
+            await job.wait()
+        reports = job.recent_progress
+        assert [one["numInputRows"] for one in reports if one["numInputRows"]] == [2] * 50
+        assert sum(one["sink"]["numOutputRows"] for one in reports) == 200
+
+    run_virtual(main)

@@ -64,17 +64,27 @@ async def test_columns_go_by_their_names_and_a_join_gets_no_version(mlflow: Serv
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "reason"),
     [
-        pytest.param("species", "rose", id="unknown category"),
-        pytest.param("petal_length", 1e300, id="too large"),
-        pytest.param("petal_length", "long", id="text for a number"),
-        pytest.param("species", 5, id="number for a text"),
+        pytest.param(
+            "species",
+            "rose",
+            "ValueError: Found unknown categories ['rose']",
+            id="unknown category",
+        ),
+        pytest.param(
+            "petal_length",
+            1e300,
+            "ValueError: Input X contains infinity or a value too large",
+            id="too large",
+        ),
+        pytest.param("petal_length", "long", "Failed to convert column", id="text for a number"),
+        pytest.param("species", 5, "", id="number for a text"),
     ],
 )
 @pytest.mark.parametrize("bad", [[0], [137], [999], [200, 201, 640]])
 async def test_a_flower_that_the_model_refuses_with_a_400_stands_alone(
-    mlflow: Served, field: str, value: object, bad: list[int]
+    mlflow: Served, field: str, value: object, reason: str, bad: list[int]
 ) -> None:
     records = mlflow.flowers.records
     for n in bad:
@@ -85,6 +95,7 @@ async def test_a_flower_that_the_model_refuses_with_a_400_stands_alone(
     for letter in job.failed.records:
         assert letter.error.type == "DataError"
         assert f"POST {mlflow.server.url}/invocations answered 400: " in letter.error.message
+        assert reason in letter.error.message
     good = [n for n in range(1000) if n not in bad]
     assert job.scored.records == mlflow.flowers.scored("columns", "prediction", good)
 
@@ -97,7 +108,7 @@ async def test_fields_that_are_not_the_model_s_fail_the_job_and_not_each_record(
     with pytest.raises(JobFailed) as caught:
         await job.run()
     assert "none has ever passed: it is not the data: POST " in str(caught.value)
-    assert "answered 400: Failed to predict data" in str(caught.value)
+    assert "answered 400: Failed to predict data: Model is missing inputs" in str(caught.value)
     assert not job.scored.records
     assert not job.failed.records
 

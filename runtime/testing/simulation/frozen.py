@@ -23,8 +23,8 @@ def frozen(value: object) -> Hashable:
     """A hashable value that is the same for records that say the same.
 
     Objects are compared by the name of their class and by their fields, since each start of a
-    graph file makes classes of its own. NaN is the same as NaN. Of a dead letter, the number of
-    attempts is left out: a fault may cost one more.
+    graph file makes classes of its own. NaN is the same as NaN. Of a dead letter, the
+    attempts are left out: a fault may cost one more.
 
     >>> frozen({"n": float("nan"), "of": [1]}) == frozen({"of": [1], "n": float("nan")})
     True

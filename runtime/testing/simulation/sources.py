@@ -148,7 +148,7 @@ def _cut(
     if not positions and not rejected and places:
         return None
     records = result.records[: len(positions)]
-    return Read(records, positions, lane, rejected, result.note, result.lanes)
+    return Read(records, positions, lane, rejected, result.note, result.lanes, forget=result.forget)
 
 
 class Sample(Source[R]):

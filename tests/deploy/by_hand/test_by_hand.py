@@ -178,12 +178,32 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(
     assert "s3cret" not in err
 
 
+@pytest.mark.parametrize("command", ["score", "check"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([HTTPS, "--basic", "scorer:s3cret"], "--basic takes USER:PLACE, as in scorer:env:"),
+        ([HTTPS, "--basic", "s3cret"], "--basic takes USER:PLACE, as in scorer:env:"),
+        (["oip+https://ada:s3cret@h/v2/models/m"], "the address holds a password, and other"),
+        ([f"{HTTPS} oip+https://a:s3cret@h/v2/models/m"], "the address holds a password, and"),
+    ],
+)
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(
+    capsys: pytest.CaptureFixture[str], command: str, words: list[str], told: str
+) -> None:
+    status, out, err = run(capsys, command, *words, "--record", '{"a": 1}')
+    assert (status, out) == (2, "")
+    assert err.startswith(f"thalweg: {told}")
+    assert "s3cret" not in err
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("option", "header", "expected"),
     [
         ("--bearer", "Authorization", "Bearer s3cret"),
         ("--api-key", "X-API-Key", "s3cret"),
+        ("--basic", "Authorization", "Basic c2NvcmVyOnMzY3JldA=="),
     ],
 )
 async def test_a_secret_is_taken_from_its_place(
@@ -197,7 +217,8 @@ async def test_a_secret_is_taken_from_its_place(
     model = Model()
     async with model.served() as endpoint:
         address = "oip+" + repr(endpoint).removeprefix("oip('").removesuffix("')")
-        words = ("check", address, option, "env:MODEL_SECRET")
+        place = "scorer:env:MODEL_SECRET" if option == "--basic" else "env:MODEL_SECRET"
+        words = ("check", address, option, place)
         status, out, _ = await asyncio.to_thread(run, capsys, *words)
     assert status == 0
     assert {headers.get(header) for headers in model.headers} == {expected}

@@ -49,8 +49,8 @@ async def ask(endpoint: Endpoint, context: Context) -> Answer:
     ("status", "error"),
     [(status, DataError) for status in (400, 413, 415, 422)]
     + [(status, BusyError) for status in (408, 425, 429, 503)]
-    + [(status, MisconfiguredError) for status in (301, 302, 307, 401, 403, 404, 405, 409, 501)]
-    + [(status, UnavailableError) for status in (500, 502, 504, 507)],
+    + [(status, MisconfiguredError) for status in (301, 302, 307, 401, 403, 404, 405, 501)]
+    + [(status, UnavailableError) for status in (409, 500, 502, 504, 507)],
 )
 async def test_each_status_raises_the_error_of_its_class(
     script: Script, context: Context, status: int, error: type[Exception]

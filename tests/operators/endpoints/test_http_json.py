@@ -62,6 +62,23 @@ async def test_the_number_of_rows_is_told_to_who_reads(script: Script, context: 
 
 
 @pytest.mark.asyncio
+async def test_embeddings_that_say_whose_they_are_may_come_in_any_order(
+    script: Script, context: Context
+) -> None:
+    def by_index(decoded: Any, count: int) -> Any:
+        return [one["embedding"] for one in sorted(decoded["data"], key=lambda one: one["index"])]
+
+    data = [{"index": 1, "embedding": [0.0, 1.0]}, {"index": 0, "embedding": [1.0, 0.0]}]
+    script.answer(200, {"object": "list", "data": data})
+    answer = await ask(http_json(script.url, request=write, answer=by_index), context)
+    assert list(answer.rows) == [([1.0, 0.0],), ([0.0, 1.0],)]
+    script.answers.clear()
+    script.answer(200, {"object": "list", "data": data[:1]})
+    with pytest.raises(UnavailableError, match="1 results for 2 rows"):
+        await ask(http_json(script.url, request=write, answer=by_index), context)
+
+
+@pytest.mark.asyncio
 async def test_nan_in_an_answer_is_a_float(script: Script, context: Context) -> None:
     script.answer(200, b'{"kinds": [NaN, 1]}')
     (first, second) = (await ask(http_json(script.url, request=write, answer=read), context)).rows

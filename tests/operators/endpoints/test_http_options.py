@@ -41,7 +41,7 @@ def make_text(**options: Any) -> Endpoint:
         (
             {"aut": bearer("env:T")},
             TypeError,
-            "(did you mean auth?); the options are auth, tls, max_answer_",
+            "(did you mean 'auth'?); the options are auth, tls, max_answer_",
         ),
         ({"auth": "sesame"}, TypeError, "auth is an Auth, such as bearer('env:TOKEN'), and not a"),
         ({"tls": "ca.pem"}, TypeError, "tls is a Tls, such as Tls(ca='ca.pem'), not 'ca.pem'"),

@@ -60,3 +60,28 @@ def test_a_wrong_endpoint_does_not_show_what_may_be_a_password() -> None:
     with pytest.raises(ValueError, match="starts no endpoint") as caught:
         parse_endpoint("wmx+https://user:sesame@h/ml")
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("m/churn.skops", "sklearn:m/churn.skops"),
+        ("m/churn.skops?trusted=a.B", "sklearn:m/churn.skops?trusted=a.B"),
+        ("m/iris.PMML", "pmml:m/iris.PMML"),
+        ("skops:m/churn.skops", "sklearn:"),
+        ("scikit-learn:m/churn.skops", "sklearn:"),
+        ("sklern:m/churn.skops", "sklearn:"),
+        ("pmlm:m/iris.pmml", "pmml:"),
+        ("kserve+http://h/v1/models/i", "v1+https://"),
+        ("triton+http://h/v2/models/i", "oip+https://"),
+        ("tensorflow://h/v1/models/i", "v1+https://"),
+        ("watsonx+https://h/ml", "wml+https://"),
+        ("oip+htp://h/v2/models/i", "oip+http://"),
+        ("v1://h/v1/models/i", "v1+http://"),
+    ],
+)
+def test_what_it_is_called_elsewhere_and_what_files_end_with_are_known(
+    text: str, near: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"(did you mean {near}?)")):
+        parse_endpoint(text)

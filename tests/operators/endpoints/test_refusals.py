@@ -80,7 +80,14 @@ OPENAI = {"error": {"message": "wrong width", "type": "x", "param": None, "code"
         (500, {"detail": "Internal server error"}, UnavailableError, "Internal server error"),
         # OpenAI
         (400, OPENAI, DataError, "wrong width"),
-        (409, OPENAI, MisconfiguredError, "wrong width"),
+        (408, OPENAI, BusyError, "wrong width"),
+        (409, OPENAI, UnavailableError, "wrong width"),
+        (500, OPENAI, UnavailableError, "wrong width"),
+        # What no protocol says, and a proxy before a server may
+        (402, b"", MisconfiguredError, ""),
+        (405, b"", MisconfiguredError, ""),
+        (418, b"", MisconfiguredError, ""),
+        (502, b"<html>Bad Gateway</html>", UnavailableError, "<html>Bad Gateway</html>"),
     ],
 )
 def test_each_known_error_has_its_class_and_its_reason(
@@ -88,7 +95,7 @@ def test_each_known_error_has_its_class_and_its_reason(
 ) -> None:
     found = refused(status, body)
     assert type(found) is error
-    assert f"POST http://h/x answered {status}: {told}" in str(found)
+    assert f"POST http://h/x answered {status}{': ' if told else ''}{told}" in str(found)
     if isinstance(found, UnavailableError):
         assert found.answered
 
@@ -136,8 +143,8 @@ def test_a_gateway_that_does_not_tell_the_status_behind_it_is_a_broken_server(bo
         (500, "true", UnavailableError),
         (409, "false", MisconfiguredError),
         (400, "false", DataError),
-        (429, "false", MisconfiguredError),
-        (503, "false", MisconfiguredError),
+        (429, "false", BusyError),
+        (503, "false", BusyError),
         (500, "false", DataError),
         (501, "false", MisconfiguredError),
         (500, "perhaps", UnavailableError),
@@ -171,6 +178,75 @@ def test_advice_how_long_to_wait_is_read_in_all_its_forms(
     found = refused(status, b"", headers)
     assert isinstance(found, BusyError)
     assert (found.retry_after, found.retry_at) == (after, at)
+
+
+@pytest.mark.parametrize(
+    ("headers", "after", "at"),
+    [
+        ({}, 60.0, None),
+        ({"retry-after": "7"}, 7.0, None),
+        ({"retry-after-ms": "250"}, 0.25, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None, 1445412480.0),
+        ({"retry-after": "never"}, 60.0, None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_will_be_busy_for_long_is_waited_for_and_asked_each_minute(
+    status: int, headers: dict[str, str], after: float | None, at: float | None
+) -> None:
+    found = refused(status, {"error": "quota used up"}, {**headers, "x-should-retry": "false"})
+    assert isinstance(found, BusyError)
+    assert (found.retry_after, found.retry_at) == (after, at)
+    assert str(found) == (
+        f"POST http://h/x answered {status}: quota used up; and that to ask again soon will not "
+        "help"
+    )
+
+
+TRACE = """Traceback (most recent call last):
+  File "/server/scoring_server/__init__.py", line 470, in invocations
+    raw_predictions = model.predict(data)
+                      ^^^^^^^^^^^^^^^^^^^
+  File "/server/sklearn/base.py", line 380, in _check_n_features
+    raise ValueError(
+"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "told"),
+    [
+        (TRACE + "ValueError: X has 3 features\n", "ValueError: X has 3 features (Failed)"),
+        (TRACE + "KeyError: 'a\n  b'\n", "KeyError: 'a   b' (Failed)"),
+        ("ValueError: on its own", "ValueError: on its own (Failed)"),
+        ("", "Failed"),
+        (TRACE, "Failed"),
+        (["no text"], "Failed"),
+        (None, "Failed"),
+    ],
+)
+def test_of_a_traceback_the_exception_is_told_before_the_message_for_all_cases(
+    trace: object, told: str
+) -> None:
+    body = {"error_code": "BAD_REQUEST", "message": "Failed", "stack_trace": trace}
+    told = " ".join(told.split())
+    assert str(refused(400, body)) == f"POST http://h/x answered 400: {told}"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Failed to predict data '   a\n0  1'. \nError: Failed to enforce schema of data '   a\n"
+            "0  1' with schema '['b': double (required)]'. Error: Model is missing inputs ['b'].",
+            "Failed to predict data: Model is missing inputs ['b'].",
+        ),
+        ("Failed to predict data 'a'. It ends", "Failed to predict data 'a'. It ends"),
+        ("Something. Error: else", "Something. Error: else"),
+    ],
+)
+def test_a_data_frame_in_a_message_does_not_hide_the_reason(message: str, told: str) -> None:
+    body = {"error_code": "INVALID_PARAMETER_VALUE", "message": message}
+    assert str(refused(400, body)) == f"POST http://h/x answered 400: {told}"
 
 
 def test_lists_without_end_in_an_error_do_no_harm() -> None:

@@ -114,7 +114,7 @@ def test_a_call_that_fails_goes_to_another_one_at_once_and_the_first_is_left_out
         assert (len(bad.asked), len(good.asked)) == (1, 5)
         told = statistics(endpoint)["bad"]
         assert (told.healthy, told.calls, told.failures) == (False, 1, 1)
-        assert told.reason == f"{type(error).__name__}: {error}"
+        assert told.last_error == f"{type(error).__name__}: {error}"
         assert 0.5 <= told.out_for <= 1.0
         assert statistics(endpoint)["good"] == EndpointStatistics("good", 0, 5, 0, True)
 
@@ -269,7 +269,7 @@ def test_one_that_calls_broken_what_another_answers_is_left_out() -> None:
         endpoint = await opened(broken, good)
         assert [await ask(endpoint) for _ in range(3)] == ["good"] * 3
         assert len(broken.asked) == 1
-        assert statistics(endpoint)["broken"].reason == "UnavailableError: answered 500"
+        assert statistics(endpoint)["broken"].last_error == "UnavailableError: answered 500"
 
     run_virtual(main)
 
@@ -298,7 +298,7 @@ def test_an_answer_of_too_few_rows_is_asked_for_elsewhere() -> None:
     async def main() -> None:
         endpoint = await opened(Short("short"), Server("good"))
         assert await ask(endpoint) == "good"
-        reason = statistics(endpoint)["short"].reason
+        reason = statistics(endpoint)["short"].last_error
         assert reason is not None
         assert "short answered 0 rows for 1" in reason
 
@@ -358,7 +358,7 @@ def test_a_call_that_is_given_up_counts_against_the_one_that_had_the_time() -> N
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10.0):
                 await ask(endpoint)
-        assert "no answer in time" in str(statistics(endpoint)["hangs"].reason)
+        assert "no answer in time" in str(statistics(endpoint)["hangs"].last_error)
         slow = Server("slow", says=SILENT, delay=9.0)
         endpoint = await opened(slow, good)
         with pytest.raises(TimeoutError):
@@ -449,6 +449,49 @@ def test_each_of_them_may_have_all_calls_and_the_prototypes_stay_as_they_are() -
         await asyncio.gather(ask(endpoint), ask(endpoint))
         assert opened_with == {"a": 3, "b": 3}
         assert given.max_in_flight == 8
+
+    run_virtual(main)
+
+
+def test_the_time_that_they_tell_is_the_mean_of_those_that_are_healthy() -> None:
+    class Telling(Server):
+        def told_seconds(self) -> float | None:
+            seconds: float | None = self.state["told"]
+            return seconds
+
+    def telling(name: str, seconds: float | None) -> Telling:
+        server = Telling(name)
+        server.state["told"] = seconds
+        return server
+
+    async def main() -> None:
+        quick, slow, silent = telling("q", 0.1), telling("s", 0.4), telling("n", None)
+        endpoint = await opened(quick, slow, silent)
+        assert endpoint.told_seconds() is None
+        for _ in range(6):
+            await ask(endpoint)
+        assert endpoint.told_seconds() == pytest.approx(0.25)
+        slow.says(SILENT)
+        await ask(endpoint)
+        await ask(endpoint)
+        await ask(endpoint)
+        assert not statistics(endpoint)["s"].healthy
+        assert endpoint.told_seconds() == pytest.approx(0.1)
+
+    run_virtual(main)
+
+
+def test_the_last_error_is_still_told_when_it_is_healthy_again() -> None:
+    async def main() -> None:
+        bad, good = Server("bad", says=SILENT), Server("good")
+        endpoint = await opened(bad, good)
+        await ask(endpoint)
+        bad.says(None)
+        await asyncio.sleep(2.0)
+        await ask(endpoint)
+        told = statistics(endpoint)["bad"]
+        assert (told.healthy, told.failures) == (True, 1)
+        assert told.last_error == "UnavailableError: no answer"
 
     run_virtual(main)
 

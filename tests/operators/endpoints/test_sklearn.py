@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from thalweg.operators.endpoints import Answer, sklearn
+from thalweg.operators.endpoints import Answer, parse_endpoint, sklearn
 from thalweg.operators.endpoints.sklearn_model import SklearnModel
 from thalweg.operators.endpoints.tensors import Tensor
 from thalweg.runtime.context import Context
@@ -235,6 +235,32 @@ async def test_a_type_that_is_not_trusted_is_refused_by_name(
     # Trusted, it is loaded, and found to be no estimator of scikit-learn.
     with pytest.raises(MisconfiguredError, match=r"instance is not fitted|not an estimator"):
         await sklearn(path, trusted=["echo_model.Echo"]).open(context)
+
+
+@pytest.mark.asyncio
+async def test_as_text_nothing_is_trusted_but_what_is_named(context: Context, mixed: Path) -> None:
+    with pytest.raises(MisconfiguredError, match=r"sklearn:mixed\.skops\?trusted=.*Tree"):
+        await parse_endpoint(f"sklearn:{mixed}").open(context)
+    named = parse_endpoint(f"sklearn:{mixed}?trusted={','.join(TREES)}")
+    assert repr(named) == f"sklearn({str(mixed)!r})"
+    await named.open(context)
+    await named.close()
+    with pytest.raises(MisconfiguredError, match=r"harmless: sklearn\.tree\._tree\.Tree\."):
+        await parse_endpoint(f"sklearn:{mixed}?trusted=numpy.dtype").open(context)
+
+
+@pytest.mark.parametrize(
+    "options", ["", "trusted", "trusted=", "trusted=*", "trusted=Tree", "trust=a.B", "trusted=a.*",
+                "trusted=a.B,", "trusted=a.B&proba=no"]
+)  # fmt: skip
+def test_behind_the_path_stands_nothing_else(options: str) -> None:
+    with pytest.raises(ValueError, match="the full names of types that may be loaded"):
+        parse_endpoint(f"sklearn:churn.skops?{options}")
+
+
+def test_several_endpoints_may_trust_different_types() -> None:
+    text = "sklearn:a.skops?trusted=a.A,b.B sklearn:b.skops"
+    assert repr(parse_endpoint(text)) == "several([sklearn('a.skops'), sklearn('b.skops')])"
 
 
 class Fatal:

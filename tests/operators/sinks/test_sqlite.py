@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 import pytest
 
 from thalweg.operators import sinks
-from thalweg.operators.sinks import Sqlite
+from thalweg.operators.sinks import Sqlite, _sqlite_file
 from thalweg.runtime.contracts import (
     BusyError,
     Cause,
@@ -742,3 +742,24 @@ async def test_others_read_while_it_writes(tmp_path: Path) -> None:
     assert reader.execute("SELECT count(*) FROM t").fetchone() == (2,)
     reader.close()
     await sink.close()
+
+
+async def test_sinks_of_one_file_take_turns_and_none_finds_it_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else each would sleep and ask again, for up to so long.
+    monkeypatch.setattr(_sqlite_file, "_PATIENCE", 0.0)
+    path = tmp_path / "a.db"
+    opened = [sinks.sqlite(path, f"t{number}") for number in range(6)]
+    for sink in opened:
+        await sink.open(context())
+
+    async def fill(sink: Sqlite) -> None:
+        for number in range(10):
+            await sink.write([{"n": number}] * 100)
+
+    await asyncio.gather(*map(fill, opened))
+    for sink in opened:
+        await sink.close()
+    for number in range(6):
+        assert query(path, f"SELECT count(*) FROM t{number}") == [1_000]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,11 @@ from thalweg import (
     Row,
     State,
 )
-from thalweg.operators import sinks, sources
+from thalweg.operators import aggregates, group_by, sinks, sources, windows
 from thalweg.operators.sources import _file_pieces as pieces
 from thalweg.operators.sources._file_log import FileLog
 from thalweg.runtime.contracts import MisconfiguredError
-from thalweg.testing import context, run_virtual
+from thalweg.testing import HeldFence, context, run_virtual
 
 pa: Any = pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -197,6 +199,11 @@ def test_empty_files_are_files_without_rows(tmp_path: Path) -> None:
     assert run(tmp_path) == ([], [])
 
 
+def test_that_there_is_no_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JobFailed, match="no file matches"):
+        run(tmp_path / "*.json")
+
+
 def test_packed_files_are_unpacked(tmp_path: Path) -> None:
     write(tmp_path / "a.json.gz", {"n": 1}, {"n": 2}, at=0)
     stream = pa.CompressedOutputStream(str(tmp_path / "b.json.zst"), "zstd")
@@ -231,13 +238,15 @@ def test_a_file_that_vanishes_before_it_is_read_is_told(
 ) -> None:
     write(tmp_path / "a.json", {"n": 1}, at=0)
     gone = write(tmp_path / "b.json", {"n": 2}, at=1)
-    original = sources.Files._look
+    module: Any = importlib.import_module("thalweg.operators.sources.files")
+    listed: Any = module.list_files
 
-    async def look(self: Any) -> None:
-        await original(self)
+    def then_gone(*given: Any) -> Any:
+        found = listed(*given)
         gone.unlink(missing_ok=True)
+        return found
 
-    monkeypatch.setattr(sources.Files, "_look", look)
+    monkeypatch.setattr(module, "list_files", then_gone)
     rows, letters = run(tmp_path, schema={"n": int})
     assert rows == [{"n": 1}]
     assert told(letters) == [f"{gone} vanished before it was read"]
@@ -292,6 +301,29 @@ def test_only_the_columns_that_are_asked_for_are_read(tmp_path: Path) -> None:
     assert "columns asked for: x" in graph.plan().text()
 
 
+def test_late_rows_have_all_their_columns_where_somebody_reads_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", {"at": 100, "word": "a"}, {"at": 1, "word": "b"})
+
+    def read(*, late: list[Row] | None) -> Graph:
+        graph = Graph("late")
+        files = graph.read("files", sources.files(tmp_path, format="ndjson"))
+        measures = {"n": aggregates.count()}
+        groups = files.via(
+            "groups",
+            group_by(measures=measures, window=windows.tumbling(10), time="at", unit="s"),
+            volatile=True,
+        )
+        groups.to("out", sinks.collect([]))
+        if late is not None:
+            groups.late.to("late", sinks.collect(late))
+        return graph
+
+    assert "columns asked for: at" in read(late=None).plan().text()
+    late = list[Row]()
+    read(late=late).run()
+    assert late == [{"at": 1, "word": "b"}]
+
+
 def test_a_column_that_there_is_not_fails_the_job_with_those_there_are(tmp_path: Path) -> None:
     class Asking(ColumnOperator):
         def process_columns(self, columns: Columns) -> Any:
@@ -322,7 +354,12 @@ def test_files_are_put_away_when_their_rows_have_arrived(tmp_path: Path, clean: 
         assert sorted(path.name for path in archive.iterdir()) == [f"{at}.json" for at in range(5)]
 
 
-def test_each_file_is_read_once_over_several_starts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("every", [100, 1])
+def test_each_file_is_read_once_over_several_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every: int
+) -> None:
+    # With 1 the files that were read are told by their lanes alone, which a start has to heed.
+    monkeypatch.setattr(importlib.import_module("thalweg.operators.sources.files"), "_NOTES", every)
     folder = tmp_path / "in"
     folder.mkdir()
     rows = list[Row]()
@@ -390,6 +427,32 @@ def test_a_file_goes_on_where_it_was_and_must_be_the_same(
     run_virtual(main)
 
 
+def test_all_files_are_not_noted_anew_for_each(tmp_path: Path) -> None:
+    for at in range(400):
+        write(tmp_path / f"{at}.json", {"n": at})
+
+    async def main() -> None:
+        source = sources.files(tmp_path, format="ndjson", schema={"n": int})
+        await source.open(context(fence=HeldFence()))
+        notes, lanes = list[bytes](), set[str]()
+        while (read := await source.read(1024)) is not None:
+            if isinstance(read, Read):
+                lanes -= {*read.forget}
+                if read.lane:
+                    lanes.add(read.lane)
+                elif read.note:
+                    notes.append(read.note)
+                assert len(lanes) <= 8
+        await source.close()
+        assert 100 < len(notes) < 300
+        assert not lanes
+        log = FileLog()
+        log.restore(notes[-1], "files")
+        assert len(log) == 400
+
+    run_virtual(main)
+
+
 def test_a_hundred_thousand_files_are_remembered_in_a_megabyte() -> None:
     log = FileLog()
     for number in range(100_000):
@@ -423,8 +486,9 @@ def test_the_note_of_another_source_is_refused() -> None:
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(options: Any, message: str) -> None:
+    make: Any = partial(sources.files, "data/*.json")
     with pytest.raises(ValueError, match=message):
-        sources.files("data/*.json", **{"format": "ndjson", **options})
+        make(**{"format": "ndjson", **options})
 
 
 def test_a_type_that_there_is_not_is_refused_when_it_opens(tmp_path: Path) -> None:

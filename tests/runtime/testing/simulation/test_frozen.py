@@ -12,6 +12,7 @@ import pytest
 from thalweg import DeadLetter, Origin
 from thalweg.runtime.dead_letters import Cause
 from thalweg.runtime.testing.simulation.frozen import alike, frozen
+from thalweg.runtime.trail import Attempt
 
 
 def made(n: int) -> object:
@@ -63,7 +64,8 @@ def test_what_says_the_same_is_the_same(one: object, same: object, other: object
 def test_a_dead_letter_is_the_same_however_often_it_was_tried() -> None:
     def letter(attempts: int, message: str = "bad") -> DeadLetter:
         origin = Origin("numbers", "", attempts)
-        return DeadLetter("g", "node", origin, {"n": 1}, Cause("ValueError", message), attempts)
+        cause, history = Cause("ValueError", message), (Attempt(attempts, "BusyError", "", 1),)
+        return DeadLetter("g", "node", origin, {"n": 1}, cause, attempts, history)
 
     assert frozen(letter(1)) == frozen(letter(3))
     assert frozen(letter(1)) != frozen(letter(1, "worse"))

@@ -1,0 +1,95 @@
+"""One run of a probe, while its session is open: what it prints, up to a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .remote_run import RemoteRun
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientChannel
+
+__all__ = ["CommandSession", "Printed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What a session left: all that came, as far as it may.
+
+    `whole` says that the other side told the end of it; `glut`, that it sent more than it may.
+    """
+
+    stdout: bytes
+    stderr: bytes
+    whole: bool
+    glut: bool
+
+
+class CommandSession:
+    """The session of one run, as asyncssh asks for it: bytes come in, and none are buffered."""
+
+    def __init__(self, run: RemoteRun) -> None:
+        self._run = run
+        self._out, self._error = bytearray(), bytearray()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._channel: SSHClientChannel[bytes] | None = None
+        self._whole = self._glut = False
+
+    def printed(self) -> Printed:
+        """What has come by now."""
+        return Printed(bytes(self._out), bytes(self._error), self._whole, self._glut)
+
+    async def ended(self) -> None:
+        """Wait until all is there that will come, or far too much."""
+        await self._ended
+
+    def connection_made(self, chan: SSHClientChannel[bytes]) -> None:
+        """The session is open."""
+        self._channel = chan
+
+    def session_started(self) -> None:
+        """The command runs."""
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        """It has printed this; `datatype` is there for what went to stderr."""
+        kept = self._out if datatype is None else self._error
+        room = self._run.max_bytes - len(kept)
+        kept += data[:room]
+        if len(data) > room:
+            self._glut = True
+            if self._channel is not None:
+                # Nothing more is taken in, so that the machine cannot send more either.
+                self._channel.pause_reading()
+            self._end()
+        elif self._run.is_complete(self._out) and self._run.is_error_complete(self._error):
+            self._whole = True
+            self._end()
+
+    def eof_received(self) -> bool:
+        """It will print no more. Our side stays open: that it closes would end the command."""
+        return True
+
+    def exit_status_received(self, status: int) -> None:
+        """The probe's own is in what it printed; this one is that of what runs it."""
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        """See `exit_status_received`."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The session is closed, by the machine or because the connection broke."""
+        self._end()
+
+    def _end(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def pause_writing(self) -> None:
+        """What it is sent is small: asyncssh may keep it."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
+    def xon_xoff_requested(self, client_can_do: bool) -> None:
+        """For terminals."""

@@ -1,0 +1,40 @@
+"""Asks machines: what a source of sweeps needs, whether they are real or simulated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from ...runtime.contracts import Context
+from .probe_result import ProbeResult
+from .target import Target
+from .visit import Visit
+
+__all__ = ["Prober", "Tell"]
+
+Tell = Callable[[ProbeResult], None]
+"""Is told each result as soon as there is one."""
+
+
+class Prober(ABC):
+    """Asks targets. Its limits on what is under way at once are its own.
+
+    An object in a graph is a prototype: each job opens a copy of it.
+    """
+
+    async def open(self, context: Context) -> None:
+        """Get ready to ask."""
+
+    @abstractmethod
+    async def visit(self, visit: Visit, tell: Tell) -> None:
+        """Ask one target what this visit asks, and tell one result for each of its probes.
+
+        Whatever is wrong with the target is such a result; what this raises fails the job. When it
+        is cancelled, what runs on the target ends, and nothing is told of it.
+        """
+
+    async def rest(self, targets: Sequence[Target]) -> None:
+        """A sweep over these targets is over: let go of what the next one does not need."""
+
+    async def close(self) -> None:
+        """Let go of everything."""

@@ -1,0 +1,71 @@
+"""Arrays of Arrow from values of Python, without the libraries that Arrow would look for.
+
+`pyarrow.array` imports pandas where it is installed, only to ask whether a list is one of its
+kinds, and `pyarrow.acero` imports readers of files that are never used: together more memory than
+a stream of files takes otherwise, and as much time as some files.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+from ...runtime.contracts import arrow
+
+__all__ = ["aggregated", "array_of"]
+
+
+def array_of(values: Sequence[Any], kind: Any) -> Any:
+    """The values as an array of this type; None for that of the values.
+
+    Raises OverflowError or what Arrow raises where one does not fit.
+
+    >>> array_of([1, None, 3], arrow().int64()).to_pylist()
+    [1, None, 3]
+    >>> array_of(["a", None], arrow().string()).to_pylist()
+    ['a', None]
+    """
+    pa = arrow()
+    if kind is not None and kind.equals(pa.string()):
+        builder = pa.lib.StringBuilder()
+        builder.append_values(values)
+        return builder.finish()
+    code = None
+    if kind is not None:
+        code = "q" if kind.equals(pa.int64()) else "d" if kind.equals(pa.float64()) else None
+    if code is None:
+        return pa.array(values, type=kind)
+    plain = array(code, [0 if value is None else value for value in values])
+    valid = None
+    if None in values:
+        bits = bytearray((len(values) + 7) // 8)
+        for at, value in enumerate(values):
+            if value is not None:
+                bits[at >> 3] |= 1 << (at & 7)
+        valid = pa.py_buffer(bytes(bits))
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(plain)])
+
+
+def aggregated(table: Any, keys: Sequence[str], functions: Sequence[tuple[Any, ...]]) -> Any:
+    """The groups of a table: its keys, then what each function says of a column.
+
+    A function is a column, or an empty list for none, its name and its options.
+    """
+    try:
+        import pyarrow._acero as engine
+    except ImportError:
+        # A pyarrow that keeps it elsewhere: the same, by the long way.
+        import pyarrow.acero as engine
+    acero: Any = engine
+    specs = [
+        (column, f"hash_{name}", options, f"result_{at}")
+        for at, (column, name, options) in enumerate(functions)
+    ]
+    plan = acero.Declaration.from_sequence(
+        [
+            acero.Declaration("table_source", acero.TableSourceNodeOptions(table)),
+            acero.Declaration("aggregate", acero.AggregateNodeOptions(specs, keys=list(keys))),
+        ]
+    )
+    return plan.to_table(use_threads=False)
