@@ -40,11 +40,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..asking_job import ask_job
     from ..written_answer import text_of, write_answer, writer_of
 
-    write = None if arguments.out is None else writer_of(arguments.out)
+    out: str | None = arguments.out
+    write = None if out is None else writer_of(out)
     answer = ask_job(_url(arguments.job), arguments.query)
-    if write is not None:
-        write_answer(answer, arguments.out, write)
-        print(f"{len(answer):,} rows of version {answer.version} are in {arguments.out}")
+    if out is not None and write is not None:
+        write_answer(answer, out, write)
+        print(f"{len(answer):,} rows of version {answer.version} are in {out}")
     elif arguments.json:
         print(json.dumps(answer.as_dict()), flush=True)
     else:
