@@ -16,10 +16,9 @@ examples:
   thalweg sql :9464 'from thalweg_tables'
   thalweg sql http://127.0.0.1:9464 'from counts' --out counts.parquet
 
-The job is named by the address that it was started with, as by `thalweg run FILE --http :9464`. It
-answers one SELECT, for all
-tables as they stood at one moment, within 10 s and of up to 100,000 rows. The table
-thalweg_tables lists the others.
+The job is named by the address that it was started with, as by thalweg run FILE --http :9464.
+It answers one SELECT, for all tables as they stood at one moment, within 10 s and of up to
+100,000 rows. The table thalweg_tables lists the others.
 """
 
 
