@@ -13,7 +13,7 @@ from thalweg.operators import fold, sinks, sources
 
 job: str = setting("job", default="table", help="the name of the job")
 folder: Path = setting("folder", default=Path("out/table"), help="where the input is")
-rate: float = setting("rate", default=400.0, help="visits a second")
+rate: float = setting("rate", default=150.0, help="visits a second")
 postgres: str = setting("postgres", default="postgresql://localhost/test", help="the database")
 table: str = setting("table", default="visits", help="its table")
 
