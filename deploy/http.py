@@ -17,8 +17,10 @@ import orjson
 
 from ..runtime.errors import MissingExtra, ThalwegError
 from ..runtime.progress import Progress
+from ..runtime.tables.answer import Answer
 from ..runtime.triggers.report import Status, TriggerReport
 from .address import Address, listen
+from .answering import answering
 from .watchdog import Blocked
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class Pages:
     status: Callable[[], Status] | None = None
     recent: Callable[[], list[TriggerReport]] | None = None
     """What the job does, and did in its last triggers, in the field names of Spark."""
+    sql: Callable[[str], Answer] | None = None
+    """What a query finds in the tables of the job, if it has any; it may wait, in a thread."""
 
     def metrics(self, accept: str) -> tuple[int, str, bytes]:
         """The registry, as OpenMetrics for who asks for it, else in Prometheus' text format."""
@@ -142,6 +146,8 @@ class HttpServer:
             application.router.add_get(path, _handler(page))
         if self._pages.adjust is not None:
             application.router.add_patch("/nodes/{node}", _adjusting(self._pages.adjust))
+        if self._pages.sql is not None:
+            application.router.add_post("/sql", answering(self._pages.sql))
         application.router.add_get("/{path:.*}", _not_found(list(routes)))
         runner = web.AppRunner(
             application, handle_signals=False, access_log=None, shutdown_timeout=0.5

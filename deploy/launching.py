@@ -16,6 +16,7 @@ from ..runtime.errors import JobCancelled, JobFailed, StateLost, StateUnavailabl
 from ..runtime.graph import Graph
 from .address import Address
 from .adjusting import adjuster
+from .answering import asker
 from .collector import calm_collector
 from .event_loop import loop_factory
 from .exit_status import ExitStatus
@@ -89,11 +90,12 @@ class Launcher:
                     adjuster(job, asyncio.get_running_loop()),
                     lambda: job.status,
                     lambda: job.recent_progress,
+                    asker(job),
                 )
                 server = HttpServer(self._http, pages)
                 server.start()
                 stack.callback(server.stop)  # the last to stop
-                _announce(server, reporter)
+                _announce(server, reporter, sql=pages.sql is not None)
             reporter.start()
             stack.callback(reporter.stop)
             stack.enter_context(_logging_to(reporter))
@@ -218,7 +220,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
         future.set_result(None)
 
 
-def _announce(server: HttpServer, reporter: Reporter) -> None:
+def _announce(server: HttpServer, reporter: Reporter, *, sql: bool) -> None:
     if not server.address.loopback:
         reporter.say(
             f"thalweg: warning: {server.address} can be reached from other machines, "
@@ -226,6 +228,7 @@ def _announce(server: HttpServer, reporter: Reporter) -> None:
         )
     reporter.say(
         f"thalweg: http://{server.address} tells /metrics /healthz /readyz /progress /status /graph"
+        f"{', and answers POST /sql' if sql else ''}"
     )
 
 

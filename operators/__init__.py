@@ -8,13 +8,17 @@ from . import endpoints as endpoints
 from . import sinks as sinks
 from . import sources as sources
 from . import windows as windows
+from .transforms._joined import Joined as Joined
 from .transforms.aggregate import aggregate as aggregate
+from .transforms.as_of_join import as_of_join as as_of_join
 from .transforms.derive import derive as derive
 from .transforms.fold import fold as fold
 from .transforms.group_by import cube as cube
 from .transforms.group_by import group_by as group_by
 from .transforms.group_by import grouping_sets as grouping_sets
 from .transforms.group_by import rollup as rollup
+from .transforms.join import join as join
+from .transforms.join_table import join_table as join_table
 from .transforms.score import Field as Field
 from .transforms.score import Prediction as Prediction
 from .transforms.score import score as score
@@ -24,16 +28,20 @@ from .windows.window import window as window
 
 __all__ = [
     "Field",
+    "Joined",
     "Prediction",
     "Throughput",
     "aggregate",
     "aggregates",
+    "as_of_join",
     "cube",
     "derive",
     "endpoints",
     "fold",
     "group_by",
     "grouping_sets",
+    "join",
+    "join_table",
     "rollup",
     "score",
     "sinks",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from .counters import Counter, Counters
+from .tables.tables import Tables
 
 __all__ = ["Context", "Fence"]
 
@@ -45,7 +47,9 @@ class Context:
     """What an operator may ask of the runtime: its name, a thread, a counter.
 
     `graph` and `node` are the names it stands under. `fence` is there when the job has a store,
-    and None when it has none: then nothing will ever be prepared or committed.
+    and None when it has none: then nothing will ever be prepared or committed. `folder` is one
+    beside the state, for what is too large for it; None where the state has none. `tables` are
+    those of the job.
 
     >>> from thalweg.testing import context
     >>> given = context(graph="iris", node="score")
@@ -54,7 +58,7 @@ class Context:
     ('iris', 'score')
     """
 
-    __slots__ = ("_compute", "_counters", "_thread", "fence", "graph", "node")
+    __slots__ = ("_compute", "_counters", "_thread", "fence", "folder", "graph", "node", "tables")
 
     def __init__(
         self,
@@ -65,10 +69,14 @@ class Context:
         counters: Counters,
         fence: Fence | None = None,
         compute: ThreadHost | None = None,
+        folder: Path | None = None,
+        tables: Tables | None = None,
     ) -> None:
         self.graph = graph
         self.node = node
         self.fence = fence
+        self.folder = folder
+        self.tables = Tables() if tables is None else tables
         self._thread = thread
         self._compute = thread if compute is None else compute
         self._counters = counters

@@ -35,8 +35,10 @@ from .errors import (
     LateError,
     MisconfiguredError,
     MissingExtra,
+    QueryError,
     StateLost,
     StateMismatch,
+    TableMissing,
     ThalwegError,
     UnavailableError,
 )
@@ -46,6 +48,8 @@ from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
+from .tables.change import Change, TableMode
+from .tables.tables import Table, Tables
 from .trail import Attempt
 from .tuning.objective import Throughput
 
@@ -60,6 +64,7 @@ __all__ = [
     "Bookmark",
     "BusyError",
     "Cause",
+    "Change",
     "ColumnOperator",
     "Columns",
     "Context",
@@ -78,6 +83,7 @@ __all__ = [
     "Operator",
     "Origin",
     "Outcome",
+    "QueryError",
     "Read",
     "Rejected",
     "Retry",
@@ -86,6 +92,10 @@ __all__ = [
     "Source",
     "StateLost",
     "StateMismatch",
+    "Table",
+    "TableMissing",
+    "TableMode",
+    "Tables",
     "ThalwegError",
     "Throughput",
     "Trigger",
@@ -147,6 +157,9 @@ class Source(ABC, Generic[S_co]):
     max_unsettled: int | None = None
     redelivers: bool = False
     gives_columns: bool = False
+    gives_triggers: bool = False
+    """Whether it says, by a `Trigger`, what belongs together."""
+
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
@@ -219,6 +232,9 @@ class Sink(ABC, Generic[R_contra]):
     run in one loop with the functions before it, and `write` is only called where there are none.
     """
 
+    table: str | None = None
+    """The name of the table of the job that this sink fills, for one that does."""
+
     repeatable: bool = False
     retry: Retry = Retry()
     timeout: float = 60.0
@@ -259,6 +275,12 @@ class Sink(ABC, Generic[R_contra]):
         record that no single record of a source made, such as one emitted on a timer.
         """
         raise NotImplementedError
+
+    async def on_trigger(self, number: int) -> None:
+        """What a source handed over since the last trigger has all been written."""
+
+    async def on_end(self) -> None:
+        """Nothing more will be written: the sources have ended, or the job drains."""
 
     async def prepare(self, epoch: int) -> bytes:
         """Make what was written since the last `prepare` survive a crash, without showing it.

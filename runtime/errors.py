@@ -15,6 +15,8 @@ __all__ = [
     "LateError",
     "MisconfiguredError",
     "MissingExtra",
+    "QueryError",
+    "QueryTimeout",
     "RuntimeFault",
     "SettingError",
     "StateDamaged",
@@ -22,6 +24,7 @@ __all__ = [
     "StateLost",
     "StateMismatch",
     "StateUnavailable",
+    "TableMissing",
     "ThalwegError",
     "UnavailableError",
 ]
@@ -123,6 +126,18 @@ class JobCancelled(ThalwegError):
         super().__init__(message)
         self.unprocessed = unprocessed
         self.settled = settled
+
+
+class QueryError(ThalwegError):
+    """A query that the tables of a job cannot answer, or will not; the message says why."""
+
+
+class TableMissing(QueryError):
+    """A query names a table that there is not, or that nothing came for yet."""
+
+
+class QueryTimeout(QueryError):
+    """A query that was not answered in its time, and was stopped."""
 
 
 class StateError(ThalwegError):

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,11 @@ from .errors import ThalwegError
 from .jobs import jobs
 from .plan import Plan
 from .progress import JobState, Progress
+from .promises import tables_of, triggers_above
 from .pushing import Delivery, Pushes
+from .tables.answer import Answer
+from .tables.sql import ask
+from .tables.tables import Tables
 from .threads import Threads
 from .triggers.available import until_all_arrived
 from .triggers.report import Status, TriggerReport
@@ -68,6 +73,7 @@ class Job:
         self.id = os.urandom(8).hex()
         self.name = plan.graph.name
         self.counters = Counters()
+        self.tables = Tables(partial(triggers_above, plan), tables_of(plan))
         self._metrics = metrics
         self._unregister: Callable[[], None] | None = None
         self._keeper = None if state is None else Keeper(plan, state)
@@ -284,6 +290,22 @@ class Job:
                 await self.wait()  # The source is closed because the job stops: say why.
             raise
 
+    async def sql(
+        self,
+        query: str,
+        *,
+        timeout: float = 10.0,
+        max_rows: int = 100_000,
+        max_bytes: int = 64 * 2**20,
+    ) -> Answer:
+        """What a SELECT finds in the tables of the job, all as they stood at one moment.
+
+        It runs in a thread, beside the stream, and may read and do nothing else. Raises QueryError
+        for what is no such query, and for an answer of more than `max_rows` or `max_bytes`,
+        QueryTimeout after `timeout` seconds. The tables can be asked after the job has ended too.
+        """
+        return await ask(self.tables, query, timeout=timeout, rows=max_rows, size=max_bytes)
+
     @property
     def restored(self) -> Restored | None:
         """What the job went on from, once it has begun; None without a store."""
@@ -387,6 +409,8 @@ class Job:
             compute=self._threads.compute,
             counters=self.counters,
             fence=None if self._keeper is None else self._keeper.fence,
+            folder=None if self._keeper is None else self._keeper.folder,
+            tables=self.tables,
         )
 
     def _starved(self) -> bool:

@@ -10,7 +10,7 @@ from .nodes import Node
 from .plan import Plan
 from .roles import as_sink, as_source, sink_role, source_role
 
-__all__ = ["Delivery", "Promise", "promises_of", "sources_above"]
+__all__ = ["Delivery", "Promise", "promises_of", "sources_above", "tables_of", "triggers_above"]
 
 Delivery = Literal["exactly once", "at least once", "at most once"]
 
@@ -61,6 +61,22 @@ def sources_above(plan: Plan, name: str) -> list[str]:
     return [n.name for n in plan.graph.nodes if n.name in seen and as_source(n.work)]
 
 
+def tables_of(plan: Plan) -> list[str]:
+    """The names of the tables that the graph fills."""
+    sinks = [as_sink(node.work) for node in plan.graph.nodes]
+    return [sink.table for sink in sinks if sink is not None and sink.table is not None]
+
+
+def triggers_above(plan: Plan, name: str) -> frozenset[str]:
+    """The sources above a node that say what belongs together."""
+    works = {node.name: node.work for node in plan.graph.nodes}
+    return frozenset(
+        one
+        for one in sources_above(plan, name)
+        if cast("Source[object]", works[one]).gives_triggers
+    )
+
+
 def _promise(source: Node, sink: Node, *, store: bool) -> Promise:
     delivery, why = (_with_store if store else _without_store)(source, sink)
     return Promise(source.name, sink.name, delivery, why)
@@ -91,6 +107,11 @@ def _with_store(source: Node, sink: Node) -> tuple[Delivery, str]:
         if role == "seeks"
         else f"{source.name} passes over the ids of the last epoch when they come again"
     )
+    if target.table is not None and sink_role(target) != "commits":
+        return (
+            "at most once",
+            f"the table {target.table} is gone with the process, and filled anew by what follows",
+        )
     match sink_role(target):
         case "commits":
             gap = f" ({target.gap})" if target.gap else ""

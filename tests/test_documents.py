@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md")])
 WITH_CODE = [ROOT / "README.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 NAMED = re.compile(r"# (\w+\.py)\n")
-COMMANDS = ("run", "show", "test", "tune", "look", "serve", "model", "score", "check")
+COMMANDS = ("run", "show", "test", "tune", "sql", "look", "serve", "model", "score", "check")
 
 
 @dataclass(frozen=True, slots=True)

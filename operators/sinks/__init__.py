@@ -24,6 +24,8 @@ from .sqlite import Sqlite as Sqlite
 from .sqlite import sqlite as sqlite
 from .sweep_trace import SweepTrace as SweepTrace
 from .sweep_trace import sweep_trace as sweep_trace
+from .table import TableSink as TableSink
+from .table import table as table
 
 __all__ = [
     "Attachment",
@@ -38,6 +40,7 @@ __all__ = [
     "ProbeLogs",
     "Sqlite",
     "SweepTrace",
+    "TableSink",
     "WriteFailed",
     "collect",
     "each",
@@ -48,4 +51,5 @@ __all__ = [
     "probe_logs",
     "sqlite",
     "sweep_trace",
+    "table",
 ]

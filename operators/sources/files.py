@@ -59,6 +59,7 @@ class Files(Source[Row]):
     """The source that `files` makes; see there."""
 
     gives_columns = True
+    gives_triggers = True
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from ..counts import Latency
 from ..deadline import Deadline
 from ..nodes import Node, overrides
 from ..roles import commits
+from ..signals import End, Signal, Trigger
 from .actor import TURN, Actor
 from .begun import Begun, begin
 from .commits import Commits
@@ -65,6 +66,7 @@ class SinkActor(Actor):
         self._takes_columns = bool(overrides(self._sink, Sink, "write_columns"))
         if self._takes_columns:
             self._write = self._write_either
+        self._hears = bool(overrides(self._sink, Sink, "on_trigger", "on_end"))
         self._commits: Commits | None = None
         if around.checkpoints is not None and commits(self._sink):
             self._commits = Commits(
@@ -124,6 +126,16 @@ class SinkActor(Actor):
     def _wake_up(self) -> None:
         if self.inbox is not None:
             self.inbox.wake()
+
+    async def forward(self, signal: Signal) -> None:
+        """Tell the sink of a trigger and of the end, behind all that came before."""
+        if self._hears and self._broken is None and isinstance(signal, Trigger | End):
+            async with asyncio.timeout(self.nodes[0].options.timeout):
+                if isinstance(signal, Trigger):
+                    await self._sink.on_trigger(signal.number)
+                else:
+                    await self._sink.on_end()
+        await super().forward(signal)
 
     async def save(self, epoch: int) -> Part:
         """What the sink prepared, if it commits."""

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from ..clock import Clock
@@ -142,6 +143,11 @@ class Keeper:
             return taking.result() if taking.done() and not taking.cancelled() else None
         finally:
             taking.cancel()
+
+    @property
+    def folder(self) -> Path | None:
+        """A folder beside the state, if it has one."""
+        return self._store.folder
 
     async def close(self) -> None:
         """Take no more epochs, and let the state go."""

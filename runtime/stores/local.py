@@ -31,7 +31,8 @@ class LocalStore(Store):
     LocalStore('state')
 
     Each job has a folder of its own in the directory, named as the job: `state.sqlite` with its
-    log, `mark`, which tells when the database has lost something, and `lock`. Copy the folder as a
+    log, `mark`, which tells when the database has lost something, `lock`, and `beside`, with what
+    operators keep in files. Copy the folder as a
     whole, and while the job does not run; delete it, and the job begins anew. Only its owner can
     read it. The disk must be a local one: over a network neither the lock nor the log are safe.
 
@@ -51,6 +52,10 @@ class LocalStore(Store):
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self._directory)!r})"
+
+    @property
+    def folder(self) -> Path | None:
+        return None if self._state is None else self._state.beside
 
     async def open(self, job: str) -> Held:
         self._named(job)
@@ -109,6 +114,7 @@ class _LocalState:
 
     def __init__(self, folder: Path, job: str) -> None:
         self.job = job
+        self.beside = folder / "beside"
         self._where = repr(str(folder))
         self._folder = HeldFolder(folder)
         self._marker = Marker(folder / "mark")

@@ -12,6 +12,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..errors import StateLost
 
@@ -131,6 +132,14 @@ class Store(ABC):
 
     on_lost: Callable[[StateLost], None] | None = None
     """Called once, on the loop, by a store that hears of another copy before it is asked."""
+
+    @property
+    def folder(self) -> Path | None:
+        """While it is open: a folder of the job's own, beside what is saved; None for none.
+
+        It need not be there yet. What stands in it goes where the state goes.
+        """
+        return None
 
     @abstractmethod
     async def open(self, job: str) -> Held:

@@ -33,12 +33,15 @@ from .runtime.errors import JobFailed as JobFailed
 from .runtime.errors import LateError as LateError
 from .runtime.errors import MisconfiguredError as MisconfiguredError
 from .runtime.errors import MissingExtra as MissingExtra
+from .runtime.errors import QueryError as QueryError
+from .runtime.errors import QueryTimeout as QueryTimeout
 from .runtime.errors import SettingError as SettingError
 from .runtime.errors import StateDamaged as StateDamaged
 from .runtime.errors import StateError as StateError
 from .runtime.errors import StateLost as StateLost
 from .runtime.errors import StateMismatch as StateMismatch
 from .runtime.errors import StateUnavailable as StateUnavailable
+from .runtime.errors import TableMissing as TableMissing
 from .runtime.errors import ThalwegError as ThalwegError
 from .runtime.errors import UnavailableError as UnavailableError
 from .runtime.graph import Graph as Graph
@@ -66,6 +69,8 @@ __all__ = [
     "Operator",
     "Origin",
     "Outcome",
+    "QueryError",
+    "QueryTimeout",
     "Read",
     "Rejected",
     "Retry",
@@ -80,6 +85,7 @@ __all__ = [
     "StateMismatch",
     "StateUnavailable",
     "Stream",
+    "TableMissing",
     "ThalwegError",
     "Trigger",
     "UnavailableError",

@@ -1,0 +1,64 @@
+"""`thalweg sql`: a query for the tables of a running job."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ..address import AddressError, parse_address
+from ..exit_status import ExitStatus, UsageError
+
+__all__ = ["configure", "execute"]
+
+_EXAMPLES = """\
+examples:
+  thalweg run graphs/activity_counts.py --http :9464
+  thalweg sql :9464 'select * from counts order by n desc limit 10'
+  thalweg sql :9464 'from thalweg_tables'
+  thalweg sql http://127.0.0.1:9464 'from counts' --out counts.parquet
+
+The job is named by the address at which it was started with --http. It answers one SELECT, for all
+tables as they stood at one moment, within 10 s and of up to 100,000 rows. The table
+thalweg_tables lists the others.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `sql`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("job", metavar="ADDRESS", help="HOST:PORT, :PORT or URL of the job")
+    parser.add_argument("query", metavar="SELECT", help="the query")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="the answer as one JSON object")
+    form.add_argument(
+        "--out", metavar="FILE", help="write the answer to a file: .parquet, .csv or .ndjson"
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Ask, and print or write the answer. Raises ThalwegError."""
+    from ..asking_job import ask_job
+    from ..written_answer import text_of, write_answer, writer_of
+
+    write = None if arguments.out is None else writer_of(arguments.out)
+    answer = ask_job(_url(arguments.job), arguments.query)
+    if write is not None:
+        write_answer(answer, arguments.out, write)
+        print(f"{len(answer):,} rows of version {answer.version} are in {arguments.out}")
+    elif arguments.json:
+        print(json.dumps(answer.as_dict()), flush=True)
+    else:
+        print(text_of(answer), flush=True)
+    return ExitStatus.FINE
+
+
+def _url(job: str) -> str:
+    """The address of the page that answers. Raises UsageError for what is none."""
+    if job.startswith(("http://", "https://")):
+        return f"{job.rstrip('/').removesuffix('/sql')}/sql"
+    try:
+        return f"http://{parse_address(job)}/sql"
+    except AddressError as error:
+        raise UsageError(
+            f"{error}: a job is asked at the address that it was started with, by --http"
+        ) from None

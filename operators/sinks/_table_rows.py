@@ -1,0 +1,116 @@
+"""Rows for a table of a job, whose columns are held."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...runtime.contracts import Columns, DataError, MisconfiguredError, arrow
+from ._arrow_rows import ArrowRows, schema_of_kinds, schema_of_records
+from ._tables import TableOptions
+
+__all__ = ["TableRows"]
+
+
+class TableRows:
+    """Makes rows of records and of columns fit a table.
+
+    With `held`, columns that come later are added to those that are known, and their types made
+    wide enough for both where Arrow can do that without loss; else each result has its own.
+    """
+
+    def __init__(self, options: TableOptions, *, held: bool) -> None:
+        self._options = options
+        self._held = held
+        self._schema: Any = None
+        self._records: ArrowRows | None = None
+        self._shown: Any = None
+        if options.kinds:
+            self._schema = self._shown = schema_of_kinds(options.kinds)
+            self._records = ArrowRows(self._schema, named=True)
+
+    @property
+    def empty(self) -> Columns | None:
+        """The columns without a row, where they are known before anything comes."""
+        return None if self._schema is None else Columns(self._schema.empty_table())
+
+    def of(self, records: Sequence[object]) -> tuple[Columns, dict[int, Exception]]:
+        """The rows of the good records, and the errors of the others."""
+        if self._records is None:
+            schema = self._schema if self._schema is not None else schema_of_records(records)
+            if schema is None:
+                error = DataError("a row is made of a dict, a dataclass or a named tuple")
+                return Columns(arrow().table({})), dict.fromkeys(range(len(records)), error)
+            self._records = ArrowRows(schema, named=False)
+        table, rejected = self._records.of(records)
+        columns = Columns(table)
+        return (self.fitted(columns) if len(columns) else columns), rejected
+
+    def fitted(self, columns: Columns) -> Columns:
+        """Columns as the table has them. Raises DataError where they do not go together."""
+        names = columns.names
+        for name in self._options.key:
+            if name not in names:
+                raise MisconfiguredError(
+                    f"the stream has no column {name!r}, which is part of the key of the table "
+                    f"{self._options.table[0]!r}; it has {', '.join(names) or 'none'}"
+                )
+        schema = columns.table.schema
+        if not self._held or (self._shown is not None and schema.equals(self._shown)):
+            return columns
+        self.learn(columns)
+        return self._as_held(columns)
+
+    def learn(self, columns: Columns) -> None:
+        """These columns stand in the table. Raises DataError where they cannot."""
+        pa = arrow()
+        schema = columns.table.schema.remove_metadata()
+        schema = pa.schema([(one.name, _plain(one.type)) for one in schema])
+        if self._schema is None:
+            self._hold(schema)
+            return
+        if self._options.kinds:
+            return
+        try:
+            found = pa.unify_schemas([self._schema, schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise DataError(
+                f"the table {self._options.table[0]!r} does not take it: {error}"
+            ) from None
+        if self._records is not None and not found.equals(self._schema):
+            self._records = ArrowRows(found, named=False)
+        self._hold(found)
+
+    def _hold(self, schema: Any) -> None:
+        """A column that only ever was NULL is none of the table yet: its type is not known."""
+        pa = arrow()
+        self._schema = schema
+        null = [one.name for one in schema if pa.types.is_null(one.type)]
+        left = [one for one in schema if one.name not in null or one.name in self._options.key]
+        kinds = [(one.name, pa.string() if one.name in null else one.type) for one in left]
+        self._shown = pa.schema(kinds)
+
+    def _as_held(self, columns: Columns) -> Columns:
+        pa, table = arrow(), columns.table
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        if table.schema.equals(self._shown):
+            return Columns(table)
+        found: list[Any] = []
+        try:
+            for one in self._shown:
+                if one.name in table.schema.names:
+                    found.append(table.column(one.name).cast(one.type))
+                else:
+                    found.append(pa.nulls(table.num_rows, one.type))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"the table {self._options.table[0]!r} does not take it: {error}"
+            ) from None
+        return Columns(pa.Table.from_arrays(found, schema=self._shown))
+
+
+def _plain(kind: Any) -> Any:
+    """The type of a column of the table: a dictionary is what it is of."""
+    types = arrow().types
+    return kind.value_type if types.is_dictionary(kind) else kind

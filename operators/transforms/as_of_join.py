@@ -1,0 +1,144 @@
+"""`as_of_join`: each record with the latest value of its key at that time."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
+from ._joined import LEFT, Joined, Sided, both_sides, checked_how
+from ._timed_rows import Entry, Timed, time_of
+
+if TYPE_CHECKING:
+    from ...runtime.contracts import Stream
+
+__all__ = ["AsOfJoin", "as_of_join"]
+
+K = TypeVar("K")
+L = TypeVar("L")
+R = TypeVar("R")
+
+
+class AsOfJoin(Operator[Sided, Joined]):
+    """The operator that `as_of_join` makes; see there."""
+
+    def __init__(self, how: Literal["inner", "left"], max_age: float) -> None:
+        self._inner = how == "inner"
+        self._max_age = max_age
+        self.waiting: KeyedState[Any, list[Entry]] = KeyedState()
+        self.values: KeyedState[Any, list[Entry]] = KeyedState()
+
+    async def open(self, context: Context) -> None:
+        """Nothing is open; which records are the oldest is found when the first one comes."""
+        self._waiting = Timed(self.waiting, due=True)
+        self._values = Timed(self.values, due=self._max_age < float("inf"))
+        self._reached = float("-inf")
+
+    def process(self, record: Sided) -> Iterable[Joined]:
+        """Never called: the join asks for times."""
+        raise NotImplementedError
+
+    def process_at(self, record: Sided, at: float) -> Iterable[Joined]:
+        """Remember a record until all values up to its time have come, or a value."""
+        side, (key, value) = record
+        if side == LEFT:
+            self._waiting.add(key, at, value, False)
+            return ()
+        self._values.add(key, at, value, False)
+        if len(self._values.of(key)) > 1 and not self.waiting.get(key):
+            self._forget(key)
+        return ()
+
+    def on_watermark(self, at: float) -> Iterable[Joined]:
+        """Tell the records of which it is known now what stood at their time."""
+        self._reached = at
+        told: list[tuple[float, Joined]] = []
+        for key in self._waiting.due(at):
+            entries = self._waiting.of(key)
+            ready = sum(time_of(entry) < at for entry in entries)
+            values = self._values.of(key)
+            for entry in entries[:ready]:
+                found = bisect_right(values, time_of(entry), key=time_of)
+                value = values[found - 1] if found else None
+                if value is not None and entry[0] - value[0] > self._max_age:
+                    value = None
+                if value is not None or not self._inner:
+                    right = None if value is None else value[1]
+                    told.append((time_of(entry), Joined(key, entry[1], right)))
+            self._waiting.drop(key, ready, was_due=True)
+            if values:
+                self._forget(key)
+        if self._max_age < float("inf"):
+            for key in self._values.due(at - self._max_age):
+                self._forget(key, was_due=True)
+        told.sort(key=lambda one: one[0])
+        return [joined for _, joined in told]
+
+    def on_end(self) -> Iterable[Joined]:
+        """All values have come."""
+        return self.on_watermark(float("inf"))
+
+    def _forget(self, key: Any, *, was_due: bool = False) -> None:
+        """Let go of the values of a key that no record can ask for any more."""
+        values = self._values.of(key)
+        # The records that wait are younger than the watermark, as those are that will come.
+        last = max(0, bisect_right(values, self._reached, key=time_of) - 1)
+        if self._reached - time_of(values[last]) > self._max_age:
+            last += 1
+        self._values.drop(key, last, was_due=was_due)
+
+
+def as_of_join(
+    name: str,
+    left: Stream[tuple[K, L]],
+    right: Stream[tuple[K, R]],
+    *,
+    how: Literal["inner", "left"] = "left",
+    max_age: Duration | None = None,
+    volatile: bool = False,
+    fail_after: int | None = 1000,
+) -> Stream[Joined]:
+    """Each record of `left` with the latest one of `right` that has its key and is not younger.
+
+    >>> from thalweg import Graph
+    >>> from thalweg.operators import as_of_join, sinks, sources
+    >>> def keyed(graph, name, rows):
+    ...     timed = graph.read(name, sources.records(rows)).event_time(lambda row: row[1], unit="s")
+    ...     return timed.key_by(lambda row: row[0])
+    >>> graph, out = Graph("flights_with_weather"), []
+    >>> flights = keyed(graph, "flights", [("JFK", 10), ("JFK", 25)])
+    >>> weather = keyed(graph, "weather", [("JFK", 0, "rain"), ("JFK", 20, "sun")])
+    >>> made = as_of_join("with_weather", flights, weather, volatile=True)
+    >>> made.map(lambda one: (one.left[1], one.right[2])).to("out", sinks.collect(out)) and None
+    >>> graph.run() and out
+    [(10, 'rain'), (25, 'sun')]
+
+    Parameters:
+
+    - `name`: of the join, whose two sides are the nodes `name.left` and `name.right`.
+    - `left`, `right`: streams with `event_time` and `key_by`, in this order.
+    - `how`: "left" (default) tells a record without a value with None; "inner" does not tell it.
+    - `max_age` (None: any): a value that is older than this, seen from the record, is none.
+    - `volatile`: accept that what is remembered is lost with the process, where there is no store.
+
+    Of several values with the same time the one that came last counts. Raises ValueError for a
+    kind that there is not; a stream without `event_time` raises GraphError.
+
+    - Emits when: the watermark has passed the time of a record, so that no earlier value can come;
+      at the end.
+    - Waits when: the next channel is full.
+    - Ends when: both inputs have.
+    - Order: that of the times of the records that one watermark has passed.
+    - State: records until they are told; of each key the last value, for ever or for `max_age`,
+      and those that records still to come may ask for.
+    - On error: cannot fail.
+    """
+    checked_how(
+        how,
+        ("inner", "left"),
+        "values that no record asked for are never told, since a later record may ask for them",
+    )
+    age = float("inf") if max_age is None else in_seconds(max_age, "max_age")
+    sides = both_sides(name, left, right)
+    return sides.via(name, AsOfJoin(how, age), volatile=volatile, fail_after=fail_after)

@@ -1,0 +1,219 @@
+"""`join_table`: each record with the rows of a table that have its key."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from ...runtime.contracts import (
+    Context,
+    DataError,
+    Duration,
+    Operator,
+    Row,
+    TableMissing,
+    in_seconds,
+)
+from ._joined import checked_how
+from ._static_rows import Rows, rows_of_file, rows_of_query
+
+__all__ = ["TableJoin", "join_table"]
+
+_log = logging.getLogger("thalweg.join")
+
+Found = dict[tuple[object, ...], list[Row]]
+
+
+class TableJoin(Operator[Mapping[str, Any], Row]):
+    """The operator that `join_table` makes; see there."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        on: Mapping[str, str],
+        *,
+        how: Literal["inner", "left"],
+        columns: Sequence[str] | None,
+        prefix: str,
+        reload: float | None,
+        late: bool,
+    ) -> None:
+        self._rows = rows
+        self._on = dict(on)
+        self._inner = how == "inner"
+        self._columns = None if columns is None else tuple(columns)
+        self._prefix = prefix
+        self._reload = reload
+        self._late = late
+
+    async def open(self, context: Context) -> None:
+        """Load the table."""
+        self._context = context
+        self._loading: asyncio.Task[None] | None = None
+        self._found: Found = {}
+        self._none: Row = {}
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._load()
+        except TableMissing:
+            if not self._late:
+                raise
+            self._at = self._loop.time()  # Nothing stands in the tables of the job yet.
+
+    def process(self, record: Mapping[str, Any]) -> Iterable[Row]:
+        """The record with each row that has its key."""
+        if self._reload is not None and self._loop.time() - self._at >= self._reload:
+            self._load_again()
+        try:
+            key = tuple(record[name] for name in self._on)
+        except KeyError as error:
+            raise DataError(f"the record has no field {error}, by which it is joined") from None
+        found = self._found.get(key)
+        if found is None:
+            return () if self._inner else (self._with(record, self._none),)
+        return [self._with(record, row) for row in found]
+
+    def _with(self, record: Mapping[str, Any], row: Row) -> Row:
+        made = {**record, **row}
+        if len(made) < len(record) + len(row):
+            both = sorted(set(record) & set(row))
+            raise DataError(
+                f"the record and the table both have {', '.join(map(repr, both))}: say prefix= for "
+                "the columns of the table, or name others by columns="
+            )
+        return made
+
+    def _load_again(self) -> None:
+        """Load the table anew, beside the stream, which goes on with the one that is there."""
+        if self._loading is None or self._loading.done():
+            self._at = self._loop.time()
+            self._loading = self._loop.create_task(self._load_patiently())
+
+    async def _load_patiently(self) -> None:
+        try:
+            await self._load()
+        except Exception as error:
+            _log.warning(
+                "%s goes on with the table it has, which cannot be loaded anew: %s",
+                self._context.node,
+                error,
+            )
+
+    async def _load(self) -> None:
+        found = await self._context.in_thread(self._indexed)
+        self._found, self._none = found
+        self._at = self._loop.time()
+
+    def _indexed(self) -> tuple[Found, Row]:
+        found: Found = {}
+        none: dict[str, object] = {}
+        keys, prefix, columns = tuple(self._on.values()), self._prefix, self._columns
+        for row in self._rows(self._context.tables):
+            try:
+                key = tuple(row[name] for name in keys)
+                given = columns or [name for name in row if name not in keys]
+                made = {f"{prefix}{name}": row[name] for name in given}
+            except KeyError as error:
+                raise DataError(
+                    f"the table has no column {error}; it has {', '.join(row)}"
+                ) from None
+            none.update(dict.fromkeys(made))
+            if not any(part is None for part in key):  # As in SQL: NULL equals nothing.
+                found.setdefault(key, []).append(made)
+        return found, none
+
+    async def close(self) -> None:
+        """Load nothing more."""
+        if self._loading is not None:
+            self._loading.cancel()
+
+
+def join_table(
+    on: str | Sequence[str] | Mapping[str, str],
+    *,
+    file: str | os.PathLike[str] | None = None,
+    query: str | None = None,
+    rows: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
+    how: Literal["inner", "left"] = "inner",
+    columns: Sequence[str] | None = None,
+    prefix: str = "",
+    reload: Duration | None = None,
+) -> TableJoin:
+    """Each record with the rows of a table that have its key: a table that stands still.
+
+    >>> from thalweg import Graph
+    >>> from thalweg.operators import join_table, sinks, sources
+    >>> graph, out = Graph("named"), []
+    >>> visits = graph.read("visits", sources.records([{"user": 1}, {"user": 2}]))
+    >>> named = visits.via(
+    ...     "named", join_table("user", rows=lambda: [{"user": 1, "name": "ann"}], how="left")
+    ... )
+    >>> named.to("out", sinks.collect(out)) and None
+    >>> graph.run() and out
+    [{'user': 1, 'name': 'ann'}, {'user': 2, 'name': None}]
+
+    Parameters:
+
+    - `on`: the fields that both have, or a dict of the record's fields and the table's columns.
+    - `file`, `query`, `rows`: where the table comes from, one of them. A file in Parquet, CSV or
+      NDJSON; a SELECT of the tables of the job, `sinks.table`; or a function that returns rows as
+      dicts, which is called in a thread.
+    - `how`: "inner" (default) drops a record that no row matches; "left" tells it with None.
+    - `columns`: those to add (None: all but the key's). `prefix`: put before their names.
+    - `reload`: load it anew after so long, while the stream goes on with the one before (None:
+      never; of a query, a second).
+
+    The table is held in memory, as Python has it. Records are dicts. NULL equals nothing. Raises
+    ValueError for options that make no sense. Opening raises what loading does.
+
+    - Emits when: a record comes that a row matches, once for each such row.
+    - Waits when: the next channel is full. Loading anew holds up nothing.
+    - Ends when: its input does.
+    - Order: that of the records, and of the rows in the table.
+    - State: none. After a restart, records meet the table as it is then.
+    - On error: a record without the fields, or with a field that the table has too, becomes a dead
+      letter. A table that cannot be loaded anew is told in the log, and the one before stays.
+    """
+    checked_how(
+        how,
+        ("inner", "left"),
+        "rows that no record matched are never told, since a record that matches may still come. "
+        "Send the stream into a sinks.table, and ask that in SQL",
+    )
+    given = [one for one in (file, query, rows) if one is not None]
+    if len(given) != 1:
+        raise ValueError("file=, query= or rows= says where the table comes from: give one")
+    fields: Mapping[str, str]
+    if isinstance(on, Mapping):
+        fields = on
+    else:
+        fields = {name: name for name in ((on,) if isinstance(on, str) else on)}
+    if not fields:
+        raise ValueError("on names no field by which to join")
+    load: Rows
+    if file is not None:
+        load = rows_of_file(file)
+    elif query is not None:
+        load = rows_of_query(query)
+    else:
+        assert rows is not None
+        load = _given(rows)
+    every = None if reload is None else in_seconds(reload, "reload")
+    if every is None and query is not None:
+        every = 1.0
+    return TableJoin(
+        load,
+        fields,
+        how=how,
+        columns=columns,
+        prefix=prefix,
+        reload=every,
+        late=query is not None,
+    )
+
+
+def _given(rows: Callable[[], Iterable[Mapping[str, Any]]]) -> Rows:
+    return lambda tables: rows()

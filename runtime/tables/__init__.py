@@ -1,0 +1,1 @@
+"""The tables of a job, which answer SQL while it runs."""
