@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .bookmarks import Bookmark
@@ -43,6 +42,7 @@ from .errors import (
     UnavailableError,
 )
 from .origins import Origin
+from .outcome import Outcome
 from .progress import EndpointStatistics
 from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
@@ -113,22 +113,6 @@ R_contra = TypeVar("R_contra", contravariant=True)
 """A record that goes in: a `Sink[object]` may stand where a `Sink[DeadLetter]` is asked for."""
 S_co = TypeVar("S_co", covariant=True)
 """A record that comes out: a `Source[int]` may stand where a `Source[object]` is asked for."""
-
-
-@dataclass(frozen=True)
-class Outcome(Generic[S_co]):
-    """What a batch function made of a batch of which some records are bad.
-
-    `records` holds one output for each record that is not in `rejected`, in their order;
-    `rejected` maps the index of each bad record to the reason.
-
-    >>> outcome = Outcome(["first", "third"], rejected={1: DataError("too long")})
-    >>> list(outcome.rejected)
-    [1]
-    """
-
-    records: Sequence[S_co]
-    rejected: Mapping[int, Exception] = field(default_factory=dict[int, Exception])
 
 
 class Source(ABC, Generic[S_co]):
