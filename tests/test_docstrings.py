@@ -18,6 +18,8 @@ PUBLIC = (
     "thalweg.operators",
     "thalweg.operators.aggregates",
     "thalweg.operators.endpoints",
+    "thalweg.operators.fleet",
+    "thalweg.operators.fleet.parsers",
     "thalweg.operators.sinks",
     "thalweg.operators.sources",
     "thalweg.operators.windows",

@@ -25,6 +25,7 @@ FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.p
 HEAVY = (
     "aiohttp",
     "asyncpg",
+    "asyncssh",
     "duckdb",
     "numpy",
     "onnxruntime",
@@ -35,6 +36,7 @@ HEAVY = (
     "pypmml",
     "sklearn",
     "skops",
+    "yaml",
 )
 OUTSIDE = {"prometheus_client": "runtime/metrics.py"}
 

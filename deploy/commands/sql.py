@@ -12,14 +12,13 @@ __all__ = ["configure", "execute"]
 
 _EXAMPLES = """\
 examples:
-  thalweg run graphs/activity_counts.py --http :9464
   thalweg sql :9464 'select * from counts order by n desc limit 10'
   thalweg sql :9464 'from thalweg_tables'
   thalweg sql http://127.0.0.1:9464 'from counts' --out counts.parquet
 
-The job is named by the address at which it was started with --http. It answers one SELECT, for all
-tables as they stood at one moment, within 10 s and of up to 100,000 rows. The table
-thalweg_tables lists the others.
+The job is named by the address that it was started with, as by thalweg run FILE --http :9464.
+It answers one SELECT, for all tables as they stood at one moment, within 10 s and of up to
+100,000 rows. The table thalweg_tables lists the others.
 """
 
 
@@ -40,11 +39,12 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..asking_job import ask_job
     from ..written_answer import text_of, write_answer, writer_of
 
-    write = None if arguments.out is None else writer_of(arguments.out)
+    out: str | None = arguments.out
+    write = None if out is None else writer_of(out)
     answer = ask_job(_url(arguments.job), arguments.query)
-    if write is not None:
-        write_answer(answer, arguments.out, write)
-        print(f"{len(answer):,} rows of version {answer.version} are in {arguments.out}")
+    if out is not None and write is not None:
+        write_answer(answer, out, write)
+        print(f"{len(answer):,} rows of version {answer.version} are in {out}")
     elif arguments.json:
         print(json.dumps(answer.as_dict()), flush=True)
     else:

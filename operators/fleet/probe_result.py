@@ -47,6 +47,9 @@ class ProbeResult(TypedDict):
     cut. `started` is in Unix seconds; `elapsed_there` is in seconds by the clock of the target,
     where that is known, and `elapsed_here` by ours, from the first try to connect. `attempt`
     counts from 1. `detail` says in words what was wrong, and is empty for `ok`.
+
+    >>> def is_up(result: ProbeResult) -> bool:
+    ...     return result["outcome"] == "ok" or result["exit_status"] is not None
     """
 
     sweep: int

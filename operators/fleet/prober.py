@@ -19,7 +19,15 @@ Tell = Callable[[ProbeResult], None]
 class Prober(ABC):
     """Asks targets. Its limits on what is under way at once are its own.
 
-    An object in a graph is a prototype: each job opens a copy of it.
+    An object in a graph is a prototype: each job opens a copy of it. `visit` is what has to be
+    written; how a whole sweep is asked stays with the source.
+
+    >>> from thalweg.operators.fleet import result_of
+    >>> class Silent(Prober):
+    ...     async def visit(self, visit, tell):
+    ...         for probe in visit.probes:
+    ...             told = {"target": visit.target.name, "probe": probe.name, "sweep": visit.sweep}
+    ...             tell(result_of("", **told, outcome="unreachable", exit_status=None))
     """
 
     async def open(self, context: Context) -> None:

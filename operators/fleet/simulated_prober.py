@@ -17,7 +17,10 @@ __all__ = ["Simulated", "SimulatedProber"]
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What a simulated target answers, after so many `seconds`."""
+    """What a simulated target answers, after so many `seconds`.
+
+    >>> Simulated("refused", seconds=0.002).exit_status
+    """
 
     outcome: ProbeOutcome = "ok"
     stdout: str = ""

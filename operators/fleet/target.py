@@ -12,7 +12,9 @@ __all__ = ["Target"]
 class Target:
     """A machine that is probed: its name, and how it is reached.
 
-        Target("lab01", host="10.0.3.1", user="probe", variables={"disk": "/dev/sda"})
+    >>> target = Target("lab01", host="10.0.3.1", user="probe", variables={"disk": "/dev/sda"})
+    >>> target.address, target.port
+    ('10.0.3.1', 22)
 
     `name` is what results, logs and tables call it, and must be unique in a fleet. `host` is what
     is connected to, the name unless given, at `port`. `user` and `identities` (paths of private

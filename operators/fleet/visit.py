@@ -17,6 +17,10 @@ class Visit:
 
     `of` is the number of results that the sweep has in all; `payloads` holds the scripts that are
     sent, by the name of their probe.
+
+    >>> visit = Visit(1_081_948_390, 2, Target("lab01"), (Probe("uptime"), Probe("who")), {})
+    >>> [probe.name for probe in visit.probes]
+    ['uptime', 'who']
     """
 
     sweep: int

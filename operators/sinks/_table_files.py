@@ -170,18 +170,19 @@ class TableFiles:
         return (*before, *left), ()
 
     def _with(
-        self, epoch: int, files: tuple[RowsFile, ...], changes: Sequence[Change]
+        self, epoch: int, before: tuple[RowsFile, ...], changes: Sequence[Change]
     ) -> tuple[RowsFile, ...]:
         """The files of the table with these changes."""
+        files = list(before)
         for change in changes:
             rows = Columns.join(change.rows)
             if self._mode == "complete":
-                files = ()
+                files = []
             while self._mode == "append" and files and files[-1].rows <= 2 * len(rows):
                 # As in a binary counter: each row is written again as often as it doubles.
-                rows, files = Columns.join([self._read(files[-1]), rows]), files[:-1]
-            files = (*files, self._write(epoch, rows))
-        return files
+                rows = Columns.join([self._read(files.pop()), rows])
+            files.append(self._write(epoch, rows))
+        return tuple(files)
 
     def _write(self, epoch: int, rows: Columns) -> RowsFile:
         pa = arrow()

@@ -38,7 +38,9 @@ class Timed:
         entries = self.state.get(key)
         if entries is None:
             entries = []
-        place = bisect_right(entries, at, key=time_of)
+        place = len(entries)
+        if place and at < entries[-1][0]:
+            place = bisect_right(entries, at, key=time_of)
         entries.insert(place, [at, record, matched])
         self.state[key] = entries
         if place == 0:

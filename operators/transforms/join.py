@@ -49,10 +49,15 @@ class IntervalJoin(Operator[Sided, Joined]):
         # How much later the other may be, and how much earlier.
         early, late = (self._before, self._after) if from_left else (self._after, self._before)
         entries = others.of(key)
-        # By differences, as `on_watermark` has them: sums would be rounded otherwise.
-        first = bisect_left(entries, -early, key=lambda entry: entry[0] - at)
-        last = bisect_right(entries, late, key=lambda entry: entry[0] - at)
-        found = entries[first:last]
+        found: list[Entry] = []
+        if entries:
+            # By differences, as `on_watermark` has them: sums would be rounded otherwise.
+            first, last = 0, len(entries)
+            if entries[0][0] - at < -early:
+                first = bisect_left(entries, -early, key=lambda entry: entry[0] - at)
+            if entries[-1][0] - at > late:
+                last = bisect_right(entries, late, key=lambda entry: entry[0] - at)
+            found = entries[first:last]
         if found and self._how != "inner" and not all(entry[2] for entry in found):
             for entry in found:
                 entry[2] = True

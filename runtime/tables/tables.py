@@ -99,7 +99,7 @@ class Tables:
         try:
             return self._database.ask(asking)
         except QueryError as error:
-            if "does not exist" not in str(error):
+            if "Table with name" not in str(error):
                 raise
             names = _listed(self._planned.union(self._names.values()))
             raise TableMissing(

@@ -9,8 +9,6 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
 from thalweg import Columns, Graph
@@ -24,6 +22,9 @@ from thalweg.runtime.job import Job
 from thalweg.runtime.metrics import new_registry
 from thalweg.runtime.plan import Plan
 from thalweg.runtime.tables.asking import Asking
+
+pa: Any = pytest.importorskip("pyarrow")
+parquet: Any = pytest.importorskip("pyarrow.parquet")
 
 TABLES = Tables()
 TABLES.declare("words").show(
@@ -133,7 +134,6 @@ def test_the_command_writes_files(
     assert main(["sql", str(server.address), query, "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"3 rows of version 1 are in {out}\n"
     if suffix == "parquet":
-        parquet: Any = pyarrow.parquet
         assert parquet.read_table(out).to_pydict()["l"] == [[1], [2], [3]]
     else:
         expected = {

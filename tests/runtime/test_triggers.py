@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from thalweg import BatchFunction, Context, Graph, JobFailed, Source, State
+from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Source, State
 from thalweg.operators import aggregates, fold, sinks, sources, window, windows
-from thalweg.runtime.contracts import Trigger
+from thalweg.runtime.contracts import Barrier, Trigger
 from thalweg.runtime.job import Job
 from thalweg.runtime.triggers.report import TriggerReport
 from thalweg.testing import PAUSE, CollectingSink, run_virtual, scripted
@@ -25,6 +25,34 @@ SPARK = {
     "inputRowsPerSecond", "processedRowsPerSecond", "durationMs", "stateOperators", "sources",
     "sink",
 }  # fmt: skip
+
+
+class InEpochs(Source[int]):
+    """The numbers up to `count`, with an epoch behind each so many of them."""
+
+    def __init__(self, count: int, each: int) -> None:
+        self._count = count
+        self._each = each
+
+    async def open(self, context: Context) -> None:
+        """Begin with 0."""
+        self._next = self._taken = 0
+
+    async def seek(self, marks: Mapping[str, Bookmark]) -> None:
+        """Go on behind the last one."""
+        self._next = self._taken = marks[""].last + 1
+
+    async def read(self, limit: int) -> Read[int] | Barrier | None:
+        """Some of them, or the end of an epoch."""
+        first, through = divmod(self._next, self._each)
+        if not through and self._taken != self._next:
+            self._taken = self._next
+            return Barrier(0)
+        if self._next == self._count:
+            return None
+        numbers = range(self._next, min(self._next + limit, (first + 1) * self._each))
+        self._next = numbers.stop
+        return Read(list(numbers), numbers)
 
 
 def pushed(*, failed: bool = False) -> tuple[Graph, list[int]]:
@@ -213,10 +241,10 @@ def test_with_a_store_a_trigger_is_an_epoch_and_holds_what_is_in_front_of_its_ba
 def test_every_record_is_in_one_epoch_also_those_of_a_source_that_ends(tmp_path: Path) -> None:
     async def main() -> Job:
         graph = Graph("counted")
-        numbers = graph.read("numbers", sources.records(list(range(30_000))))
+        numbers = graph.read("numbers", InEpochs(30_000, 10_000))
         counts = numbers.key_by(lambda n: n % 7).via("count", fold(lambda: 0, lambda a, n: a + n))
         counts.to("out", sinks.collect([]))
-        async with graph.start(state=State(tmp_path, batches=3)) as job:
+        async with graph.start(state=State(tmp_path, interval=3600.0)) as job:
             await job.wait()
         return job
 
@@ -424,13 +452,13 @@ def test_what_has_ended_is_not_told_anew_in_the_epochs_that_follow(tmp_path: Pat
 
 def test_what_is_told_of_an_epoch_is_what_a_start_from_it_goes_on_behind(tmp_path: Path) -> None:
     graph = Graph("counted")
-    numbers = graph.read("numbers", sources.records(list(range(20_000))))
+    numbers = graph.read("numbers", InEpochs(20_000, 5_000))
     numbers.key_by(lambda n: n // 100).via("count", fold(lambda: 0, lambda a, n: a + n)).to(
         "out", sinks.collect([])
     )
 
     async def run(from_epoch: int | None = None) -> tuple[Job, int]:
-        state = State(tmp_path, batches=5, keep=100, from_epoch=from_epoch)
+        state = State(tmp_path, interval=3600.0, keep=100, from_epoch=from_epoch)
         async with graph.start(state=state) as job:
             await job.wait()
         restored = job.restored

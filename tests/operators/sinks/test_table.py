@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from thalweg import (
@@ -27,6 +26,8 @@ from thalweg.runtime.contracts import Context, Tables
 from thalweg.runtime.job import Job
 from thalweg.runtime.tables.asking import Asking
 from thalweg.testing import SINK_CHECKS, HeldFence, SinkCase, context
+
+pa: Any = pytest.importorskip("pyarrow")
 
 Check = Callable[[SinkCase[Any]], Awaitable[None]]
 
@@ -299,8 +300,9 @@ async def test_a_store_without_a_folder_needs_one_said_aloud() -> None:
     ],
 )
 def test_a_wrong_option_is_told_where_it_is_written(options: Any, message: str) -> None:
+    given: dict[str, Any] = {"name": "t", **options}
     with pytest.raises((ValueError, TypeError), match=message):
-        sinks.table(**{"name": "t", **options})
+        sinks.table(**given)
 
 
 def activity(tmp_path: Path, *, files: int = 3) -> Path:

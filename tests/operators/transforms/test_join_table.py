@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
 import pytest
 
 from thalweg import DeadLetter, Graph, JobFailed, Stream
 from thalweg.operators import join_table, sinks, sources
 from thalweg.testing import PAUSE, run_virtual, scripted
+
+pa: Any = pytest.importorskip("pyarrow")
+parquet: Any = pytest.importorskip("pyarrow.parquet")
 
 Rows = list[dict[str, Any]]
 
@@ -67,7 +68,6 @@ def test_a_field_that_both_have_is_no_record_lost_in_silence() -> None:
 
 
 def _parquet(path: Path) -> None:
-    parquet: Any = pyarrow.parquet
     parquet.write_table(pa.table({"user": [1], "name": ["ann"]}), path)
 
 
@@ -165,5 +165,6 @@ def test_a_stream_meets_what_stands_in_a_table_of_its_job() -> None:
     ],
 )
 def test_a_wrong_option_is_told_where_it_is_written(options: Any, message: str) -> None:
+    given: dict[str, Any] = {"on": "user", **options}
     with pytest.raises(ValueError, match=message):
-        join_table(**{"on": "user", **options})
+        join_table(**given)

@@ -17,8 +17,18 @@ from thalweg.operators import Joined, as_of_join, join, sinks, sources
 from thalweg.operators.transforms.as_of_join import AsOfJoin
 from thalweg.operators.transforms.join import IntervalJoin
 from thalweg.runtime.contracts import Operator
+from thalweg.runtime.signals import Watermark
 from thalweg.runtime.testing.contexts import instance
-from thalweg.testing import PAUSE, context, run_virtual, scripted, simulate
+from thalweg.testing import (
+    OPERATOR_CHECKS,
+    PAUSE,
+    At,
+    OperatorCase,
+    context,
+    run_virtual,
+    scripted,
+    simulate,
+)
 
 Event = tuple[str, float, int]
 """A key, a time, and a number that tells it from all others."""
@@ -154,6 +164,50 @@ def test_an_as_of_join_is_what_brute_force_finds(
     assert Counter(told) == Counter(latest_values(lefts, rights, how, max_age))
 
 
+def sided(*events: tuple[int, str, float]) -> list[object]:
+    return [
+        At((side, (key, (key, at, number))), at) for number, (side, key, at) in enumerate(events)
+    ]
+
+
+LEFT_A, LEFT_B, RIGHT_A, RIGHT_C = ("a", 10.0, 0), ("b", 11.0, 1), ("a", 12.0, 2), ("c", 12.0, 3)
+CAME = sided((0, "a", 10.0), (0, "b", 11.0), (1, "a", 12.0), (1, "c", 12.0))
+
+CASES: dict[str, OperatorCase[Any, Joined]] = {
+    "inner": OperatorCase(
+        lambda: IntervalJoin(0.0, 5.0, "inner"),
+        [*CAME, Watermark(20.0)],
+        [Joined("a", LEFT_A, RIGHT_A)],
+    ),
+    "outer": OperatorCase(
+        lambda: IntervalJoin(0.0, 5.0, "outer"),
+        [*CAME, Watermark(16.5)],
+        [
+            Joined("a", LEFT_A, RIGHT_A),
+            Joined("b", LEFT_B, None),
+            Joined("c", None, RIGHT_C),
+        ],
+    ),
+    "as of": OperatorCase(
+        lambda: AsOfJoin("left", 5.0),
+        [*CAME, Watermark(11.0), At((0, ("a", "late")), 17.0), At((0, ("a", "old")), 17.5)],
+        [
+            Joined("a", LEFT_A, None),
+            Joined("b", LEFT_B, None),
+            Joined("a", "late", RIGHT_A),
+            Joined("a", "old", None),
+        ],
+    ),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("kind", CASES)
+@pytest.mark.parametrize("check", OPERATOR_CHECKS, ids=lambda check: check.__name__)
+async def test_it_keeps_the_contract(check: Any, kind: str) -> None:
+    await check(CASES[kind])
+
+
 def test_what_nothing_can_match_any_more_is_forgotten() -> None:
     operator = IntervalJoin(1.0, 2.0, "left")
     values = AsOfJoin("left", math.inf)
@@ -169,7 +223,8 @@ def test_what_nothing_can_match_any_more_is_forgotten() -> None:
         most = max(most, len(operator.lefts["k"]) + len(operator.rights["k"]))
         assert len(values.values["k"]) <= 2
     assert most <= 8
-    assert len(operator._left._heap()) + len(operator._right._heap()) <= 8
+    inside: Any = operator
+    assert len(inside._left._heap()) + len(inside._right._heap()) <= 8
     list(operator.on_watermark(2000.0))
     assert not operator.lefts
     assert not operator.rights

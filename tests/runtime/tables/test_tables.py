@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from thalweg import Columns, Graph, MisconfiguredError, QueryError, QueryTimeout
@@ -20,6 +19,8 @@ from thalweg.runtime.contracts import Change, Tables
 from thalweg.runtime.tables.answer import Answer
 from thalweg.runtime.tables.asking import Asking
 from thalweg.testing import run_virtual
+
+pa: Any = pytest.importorskip("pyarrow")
 
 
 def ask(
