@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-__all__ = ["cpu_seconds", "serve", "wall_and_cpu_seconds"]
+__all__ = ["cpu_seconds", "serve", "timed", "wall_and_cpu_seconds"]
 
 
 COLLECTOR = (50_000, 20, 50)
@@ -42,6 +42,24 @@ def wall_and_cpu_seconds(work: Callable[[], int], expected: int) -> tuple[float,
     if result != expected:
         raise AssertionError(f"{work} counted {result} records and not {expected}")
     return took, took_cpu
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float, object]:
+    """The time on the wall, the CPU time of this process, and what `work` returned.
+
+    The garbage collector is set as `cpu_seconds` sets it.
+    """
+    gc.collect()
+    gc.freeze()
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECTOR)
+    try:
+        began, began_cpu = time.perf_counter(), time.process_time()
+        result = work()
+        return time.perf_counter() - began, time.process_time() - began_cpu, result
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def serve(contenders: Mapping[str, Callable[..., object]]) -> None:

@@ -145,14 +145,15 @@ def write_activity(
     seed: int = 0,
     first: int = 0,
     markers: bool = False,
+    keep: bool = False,
 ) -> list[Path]:
     """Write `part-00000-c000.json` and so on into a folder, and return their paths.
 
     The folder is made where it is not there. Each file appears whole, under its name, after those
     before it, so that a stream may watch the folder meanwhile. `first` is the number of the first
     file, to add some to those that are there; `markers` adds the files that Spark leaves, which
-    readers pass over. About 15 MB and a third of a second for each file of `ROWS` rows. Raises
-    ValueError for a negative number.
+    readers pass over; `keep` leaves a file as it is that is there already. About 15 MB and a third
+    of a second for each file of `ROWS` rows. Raises ValueError for a negative number.
     """
     if files < 0 or first < 0 or rows < 0:
         raise ValueError(f"files={files}, first={first}, rows={rows}: none may be negative")
@@ -161,13 +162,15 @@ def write_activity(
     written: list[Path] = []
     for number in range(first, first + files):
         path = place / f"part-{number:05d}-c000.json"
+        written.append(path)
+        if keep and path.exists():
+            continue
         hidden = place / f".{path.name}"
         lines = activity_lines(number, rows=rows, seed=seed)
         with hidden.open("w", encoding="ascii", newline="") as file:
             while chunk := "".join(islice(lines, CHUNK)):
                 file.write(chunk)
         hidden.replace(path)
-        written.append(path)
     if markers:
         for name in (f"_started_{seed}", f"_committed_{seed}", "_SUCCESS"):
             (place / name).touch()

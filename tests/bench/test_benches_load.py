@@ -238,3 +238,16 @@ def test_probing_sweeps_kills_and_lives_through_a_month(tmp_path: Path) -> None:
     assert result["numbers"]["month"]["attempts"] == 8 * 169
     agree = [figure for figure in result["figures"] if "agree" in figure["text"]]
     assert agree[0]["reached"], agree
+
+
+def test_analytics_time_compares_windows_and_joins_with_bytewax(tmp_path: Path) -> None:
+    options = ("--events", "20000", "--pairs", "2000", "--rounds", "1")
+    result = run(tmp_path, "analytics_time.py", *options)
+    if len(result["figures"]) == 1:
+        pytest.skip(result["figures"][0]["measured"])
+    assert names(result) == ["bytewax: windows", "thalweg: windows, records",
+                             "thalweg: windows, columns"]  # fmt: skip
+    assert names(result, 1) == ["bytewax: join", "thalweg: join"]
+    same = [figure for figure in result["figures"] if "same result" in figure["text"]]
+    assert len(same) == 3
+    assert all(figure["reached"] for figure in same), same

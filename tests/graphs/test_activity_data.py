@@ -96,3 +96,13 @@ def test_what_is_negative_is_refused(files: int, rows: int, first: int, tmp_path
 def test_lines_of_a_negative_number_are_refused_at_once() -> None:
     with pytest.raises(ValueError, match="number=-1"):
         activity_lines(-1)
+
+
+def test_a_file_that_is_there_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    (first,) = write_activity(tmp_path, rows=10)
+    first.write_text("changed\n")
+    assert write_activity(tmp_path, files=2, rows=10, keep=True)[0] == first
+    assert first.read_text() == "changed\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    write_activity(tmp_path, rows=10)
+    assert first.read_text() != "changed\n"
