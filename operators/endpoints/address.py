@@ -7,6 +7,9 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 __all__ = ["checked_url", "secrets_in", "shown", "takes_secrets"]
 
 _NOT_SECRET = frozenset(("version",))
+_LONGEST_LABEL = 63
+"""Characters (RFC 1035); beyond, looking the name up fails, and not as for one that nobody has."""
+
 _SHORT = 8
 """Characters: a value of the query that is shorter is hardly a secret, and may stand anywhere."""
 
@@ -22,6 +25,11 @@ def checked_url(url: str, *, example: str) -> SplitResult:
         raise ValueError(f"{shown(url)!r} is no URL ({error}); one looks like {example}") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"{shown(url)!r} is no http or https URL; one looks like {example}")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in host.removesuffix(".").split(".")):
+        raise ValueError(
+            f"{shown(url)!r} names a host that cannot be: between its dots stand 1 to "
+            f"{_LONGEST_LABEL} characters; one looks like {example}"
+        )
     if (parts.username or parts.password) and not takes_secrets(parts):
         raise ValueError(
             f"the password in the URL would travel unencrypted to {host}: use an https URL"

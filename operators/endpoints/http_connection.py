@@ -13,7 +13,7 @@ _SLICE = 64 * 1024
 """Bytes: a body that is larger is written in slices of this size, as the server takes them."""
 
 _LARGEST_HEAD = 64 * 1024
-"""Bytes of status line and headers."""
+"""Bytes of status line and headers, and of what is no body behind them."""
 
 _ENOUGH_OF_AN_ERROR = 64 * 1024
 """Bytes of the body of an answer that is no success."""
@@ -54,7 +54,9 @@ class Connection(asyncio.Protocol):
     def _forget(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
-        self._size = 0
+        self._status = 0
+        self._size = 0  # Of what came since there was anything to keep.
+        self._held = 0  # Of the body.
         self._limit = -1  # Not known before the headers are complete.
         self._complete = False
         self._kept = False
@@ -74,7 +76,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError("the server closed the connection")
         waiter: asyncio.Future[Response] = self._loop.create_future()
         self._waiter = waiter
-        written = False
+        heard = False
         try:
             if body is None or len(body) <= _SLICE:
                 transport.write(head if body is None else head + body)
@@ -82,10 +84,15 @@ class Connection(asyncio.Protocol):
             else:
                 written = await self._write(transport, waiter, head, body)
             del head, body  # What was written need not be kept.
-            return await waiter
+            response = await waiter
+            if not written and response.succeeded:
+                # It cannot be for these rows: it may be a late one, for what was asked before.
+                raise ConnectionError("a success was answered before all of the request was sent")
+            heard = written
+            return response
         finally:
             self._waiter = None
-            if not (written and waiter.done() and not waiter.cancelled()):
+            if not heard:  # Also where it was given up just as the answer came.
                 self.abort()
 
     async def _write(
@@ -141,10 +148,9 @@ class Connection(asyncio.Protocol):
             self._more = True  # The answer is whole; what came behind it is nobody's.
         if self._complete:
             self._answer()
-        elif self._limit < 0:
-            if self._size > _LARGEST_HEAD:
-                self._fail(ConnectionError(f"its headers are larger than {_LARGEST_HEAD} bytes"))
-        elif self._is_too_large():
+        elif self._size > _LARGEST_HEAD:
+            self._fail(ConnectionError(f"its headers are larger than {_LARGEST_HEAD} bytes"))
+        elif self._limit >= 0 and self._is_too_large():
             self._more = True
             self._answer(whole=False)
 
@@ -174,20 +180,25 @@ class Connection(asyncio.Protocol):
             self._more = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._complete:
+        if self._limit < 0:  # What comes behind the body says nothing about the answer.
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if not self._complete:
+            self._status = self._parser.get_status_code()
             self._size = 0
             self._limit = _ENOUGH_OF_AN_ERROR if self._is_an_error() else self._max_answer_bytes
 
     def on_body(self, body: bytes) -> None:
         if not self._complete:
             self._parts.append(body)
+            self._held += len(body)
+            self._size = 0
 
     def on_message_complete(self) -> None:
-        if 100 <= self._parser.get_status_code() < 200 and not self._complete:
+        if self._complete:
+            return  # It is another one's.
+        if 100 <= self._status < 200:
             self._forget()  # "Go on": the answer is still to come.
         else:
             self._complete = True
@@ -196,7 +207,7 @@ class Connection(asyncio.Protocol):
     # What follows is of its own.
 
     def _is_an_error(self) -> bool:
-        return not 200 <= self._parser.get_status_code() < 300
+        return not 200 <= self._status < 300
 
     def _has_an_end(self) -> bool:
         headers = Headers(self._headers)
@@ -209,19 +220,17 @@ class Connection(asyncio.Protocol):
             length = Headers(self._headers).get("Content-Length", "")
             if not self._is_an_error() and length.isdecimal() and int(length) > self._limit:
                 return True
-        self._size = sum(map(len, self._parts))
-        return self._size > self._limit
+        return self._held > self._limit
 
     def _answer(self, *, whole: bool = True) -> None:
         waiter, transport, parts = self._waiter, self._transport, self._parts
         assert waiter is not None
         assert transport is not None
-        status = self._parser.get_status_code()
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         if len(body) > self._limit:
             body, whole = body[: self._limit], False
         kept = whole and self._kept and not self._more
-        waiter.set_result(Response(status, Headers(self._headers), body, whole))
+        waiter.set_result(Response(self._status, Headers(self._headers), body, whole))
         self._forget()
         if kept:
             self.used_at = self._loop.time()

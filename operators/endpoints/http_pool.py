@@ -50,6 +50,7 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._max_answer_bytes = max_answer_bytes
         self._tls = tls
+        self._is_closed = False
         self._idle: dict[Place, list[Connection]] = {}
         self.connected: set[Connection] = set()
         """The connections that are there, in use or idle."""
@@ -65,7 +66,8 @@ class Pool:
         return response
 
     async def close(self) -> None:
-        """Close all connections, those in use as well."""
+        """Close all connections, those in use as well; one that is being made ends when it is."""
+        self._is_closed = True
         self._idle.clear()
         for connection in tuple(self.connected):
             connection.abort()
@@ -98,6 +100,9 @@ class Pool:
             raise
         self.connected.add(connection)
         connection.closed.add_done_callback(lambda _: self.connected.discard(connection))
+        if self._is_closed:
+            connection.abort()
+            raise ConnectionAbortedError("the client was closed while it connected")
         return connection
 
     async def _reach(self, place: Place) -> socket.socket:

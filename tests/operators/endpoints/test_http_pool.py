@@ -6,11 +6,12 @@ import asyncio
 import zlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from thalweg.operators.endpoints import http_pool
+from thalweg.operators.endpoints.http_connection import Connection
 from thalweg.operators.endpoints.http_pool import Place, Pool
 from thalweg.operators.endpoints.http_request import Target
 from thalweg.operators.endpoints.http_response import Headers, Response
@@ -65,6 +66,30 @@ async def test_a_connection_that_cannot_be_trusted_any_more_is_not(
         for _ in range(2):
             assert (await ask(pool, script)).body == b"[]"
     assert script.connections == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("more", [SAID, b"HTTP/1.1 200 O"])
+async def test_an_error_stays_one_where_a_success_comes_behind_it(
+    script: Script, more: bytes
+) -> None:
+    script.answers.append(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}" + more)
+    async with pooled() as pool:
+        response = await ask(pool, script)
+    assert (response.status, response.body) == (500, b"{}")
+
+
+@pytest.mark.asyncio
+async def test_what_comes_behind_the_body_is_no_header(script: Script) -> None:
+    script.answers.append(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"
+        b"0\r\nContent-Encoding: gzip\r\n\r\n"
+    )
+    async with pooled() as pool:
+        for _ in range(2):
+            response = await ask(pool, script)
+            assert dict(response.headers) == {"transfer-encoding": "chunked"}
+    assert script.connections == 1
 
 
 @pytest.mark.asyncio
@@ -124,6 +149,11 @@ async def test_the_answer_comes_after_one_that_says_go_on(script: Script) -> Non
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n[]", "is not HTTP"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "is not HTTP"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 400_000, "headers are larger than 65536 bytes"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n"
+            + b"X: x\r\n" * 100_000,
+            "headers are larger than 65536 bytes",
+        ),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\n[", "broke off"),
         (
             b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -161,12 +191,15 @@ async def test_of_an_error_that_breaks_off_the_start_is_enough(script: Script) -
 
 
 @pytest.mark.asyncio
-async def test_an_answer_to_half_a_request_is_heard() -> None:
-    """As of a server that will not read so much: it would wait for us, and we for it."""
+@pytest.mark.parametrize("status", [413, 200])
+async def test_to_half_a_request_an_error_is_heard_and_a_success_is_not(status: int) -> None:
+    """A server that will not read so much would wait for us, and we for it; but one that says that
+    all is well speaks of something else.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Said\r\nContent-Length: 0\r\n\r\n" % status)
         await writer.drain()
         await over.wait()
         writer.transport.abort()
@@ -177,10 +210,12 @@ async def test_an_answer_to_half_a_request_is_heard() -> None:
         async with pooled() as pool:
             body = bytes(64 * 1024 * 1024)
             target = Target("POST", f"http://127.0.0.1:{place.port}/", {})
-            response = await asyncio.wait_for(
-                pool.ask(place, target.head(len(body)), body), timeout=30
-            )
-            assert response.status == 413
+            asking = asyncio.wait_for(pool.ask(place, target.head(len(body)), body), timeout=30)
+            if status == 413:
+                assert (await asking).status == 413
+            else:
+                with pytest.raises(ConnectionError, match="before all of the request was sent"):
+                    await asking
             assert not any(connection.usable for connection in pool.connected)
         over.set()
         await asyncio.wait([t for t in asyncio.all_tasks() if t is not asyncio.current_task()])
@@ -197,6 +232,47 @@ async def test_a_request_that_is_given_up_takes_its_connection_with_it(script: S
             await asking
         assert (await ask(pool, script, b"[2]")).body == b"[]"
     assert script.connections == 2
+
+
+@pytest.mark.asyncio
+async def test_a_request_that_is_given_up_as_the_answer_comes_leaves_no_connection(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers.append(SAID)
+    asking: list[asyncio.Future[Response]] = []
+    heard = Connection.data_received
+
+    def heard_too_late(connection: Connection, data: bytes) -> None:
+        heard(connection, data)
+        asking[0].cancel()
+
+    monkeypatch.setattr(Connection, "data_received", heard_too_late)
+    async with pooled() as pool:
+        asking.append(asyncio.ensure_future(ask(pool, script)))
+        with pytest.raises(asyncio.CancelledError):
+            await asking[0]
+        assert not any(connection.usable for connection in pool.connected)
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_is_there_only_after_the_pool_closed_is_not_used(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script.answers.append(SAID)
+    pool = Pool(max_answer_bytes=1000)
+    loop = asyncio.get_running_loop()
+    connecting = loop.create_connection
+
+    async def connected(*given: Any, **options: Any) -> Any:
+        both = await connecting(*given, **options)
+        await pool.close()
+        return both
+
+    monkeypatch.setattr(loop, "create_connection", connected)
+    with pytest.raises(ConnectionError, match="closed while it connected"):
+        await ask(pool, script)
+    assert not any(connection.usable for connection in pool.connected)
+    assert not script.requests
 
 
 @pytest.mark.asyncio
