@@ -28,12 +28,14 @@ SERIES = ("series", "subject", "exercise", "side")
 
 FEATURES: dict[str, Measure[Any, Any]] = {"samples": aggregates.count()}
 for signal in (*SENSORS, "strength", "turning"):
-    FEATURES |= {
-        f"mean_{signal}": aggregates.mean(signal),
-        f"stddev_{signal}": aggregates.stddev(signal),
-        f"min_{signal}": aggregates.min(signal),
-        f"max_{signal}": aggregates.max(signal),
-    }
+    FEATURES.update(
+        {
+            f"mean_{signal}": aggregates.mean(signal),
+            f"stddev_{signal}": aggregates.stddev(signal),
+            f"min_{signal}": aggregates.min(signal),
+            f"max_{signal}": aggregates.max(signal),
+        }
+    )
 
 graph = Graph("watch_exercises")
 

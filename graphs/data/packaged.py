@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from thalweg import Bookmark, Columns, Context, MissingExtra, Read, Source
 
@@ -69,7 +69,7 @@ class Loaded(Source[R]):
 
     async def read(self, limit: int) -> Read[R] | None:
         """The next of them."""
-        if isinstance(self.rows, Columns) and self.rate is None:
+        if self.rate is None and isinstance(cast("object", self.rows), Columns):
             limit = max(limit, 65_536)
         records = self.rows[self.next : self.next + limit]
         if not len(records):

@@ -56,6 +56,7 @@ def watch_series(count: int | None = None) -> Columns:
         import pyarrow
     except ImportError:
         raise MissingExtra("the data of the watch", "graphs,sql") from None
+    arrow: Any = pyarrow
     with path.open("rb") as file:
         if np.lib.format.read_magic(file) != (1, 0):
             raise DataError(f"{path} is no array of the form that is known")
@@ -71,10 +72,10 @@ def watch_series(count: int | None = None) -> Columns:
             "exercise": str(found["y_labels"][int(found["y"][number])]),
             "side": "right" if found["side"][number] else "left",
         }
-        columns = {name: pyarrow.repeat(value, size) for name, value in same.items()}
-        columns["at"] = pyarrow.array(begins + STEP_MS * np.arange(size, dtype=np.int64))
+        columns = {name: arrow.repeat(value, size) for name, value in same.items()}
+        columns["at"] = arrow.array(begins + STEP_MS * np.arange(size, dtype=np.int64))
         for at, name in enumerate(SENSORS):
-            columns[name] = pyarrow.array(np.ascontiguousarray(rows[:, at], dtype=np.float64))
-        parts.append(pyarrow.table(columns))
+            columns[name] = arrow.array(np.ascontiguousarray(rows[:, at], dtype=np.float64))
+        parts.append(arrow.table(columns))
         begins += -(-size * STEP_MS // WINDOW_MS) * WINDOW_MS
-    return Columns(pyarrow.concat_tables(parts).combine_chunks())
+    return Columns(arrow.concat_tables(parts).combine_chunks())

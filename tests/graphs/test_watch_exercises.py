@@ -81,7 +81,11 @@ def test_a_file_that_holds_more_than_arrays_is_not_run(
     header = file.getvalue()[:-8]
     bad = tmp_path / "bad.npy"
     bad.write_bytes(header + pickle.dumps(Evil()))
-    monkeypatch.setattr(watch, "packaged", lambda package, name: bad)
+
+    def bad_file(package: str, name: str) -> Path:
+        return bad
+
+    monkeypatch.setattr(watch, "packaged", bad_file)
     with pytest.raises(DataError, match="mkdir, which is no array"):
         watch_series()
     assert not (tmp_path / "made").exists()
@@ -90,7 +94,7 @@ def test_a_file_that_holds_more_than_arrays_is_not_run(
 def test_what_is_not_installed_is_named_with_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", dict[str, object]().get)
     with pytest.raises(JobFailed, match=r"seglearn .*thalweg\[graphs\]"):
         load("watch_exercises", {"out": str(tmp_path)}).graph.run()
     assert PACKAGE not in sys.modules
