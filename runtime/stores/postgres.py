@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 import socket
@@ -35,7 +36,15 @@ _LIMITS = """
 SELECT set_config('idle_in_transaction_session_timeout', $1, true),
     set_config('statement_timeout', $2, true),
     set_config('synchronous_commit', CASE current_setting('synchronous_commit')
-        WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true)
+        WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, true),
+    set_config('application_name', $3, true)
+"""
+# Between the messages of one statement no limit of the server counts: a copy that stands still
+# there would keep its lock until its connection breaks.
+_STANDS_STILL = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE application_name = $1 AND usename = current_user AND pid <> pg_backend_pid()
+    AND wait_event = 'ClientRead' AND query_start < clock_timestamp() - make_interval(secs => $2)
 """
 
 
@@ -82,7 +91,7 @@ class PostgresStore(Store):
         return f"schema {self._schema!r} of {self._where}"
 
     async def open(self, job: str) -> Held:
-        self._named(job)
+        self._called(job)
         if self._job not in (None, job):
             raise RuntimeError(
                 f"this store is open for job {self._job!r}: give job {job!r} a copy of its own"
@@ -129,7 +138,7 @@ class PostgresStore(Store):
         async with self._link.use() as connection:
             if self._is_held(job, await connection.fetchrow(asked, job)):
                 return None
-            async with self._change(connection):
+            async with self._change(connection, job):
                 await connection.execute(
                     f"INSERT INTO {self._schema}.jobs VALUES ($1, $2, 0, '', 'epoch', 0, 0) "
                     "ON CONFLICT DO NOTHING",
@@ -137,7 +146,10 @@ class PostgresStore(Store):
                 )  # fmt: skip
                 # Whoever has it locked is saving, or takes it: look again later.
                 row = await connection.fetchrow(f"{asked} FOR UPDATE SKIP LOCKED", job)
-                if row is None or self._is_held(job, row):
+                if row is None:
+                    await connection.execute(_STANDS_STILL, self._called(job), self._still)
+                    return None
+                if self._is_held(job, row):
                     return None
                 await connection.execute(
                     f"UPDATE {self._schema}.jobs SET token = token + 1, holder = $2, "
@@ -186,7 +198,7 @@ class PostgresStore(Store):
             return
         head, rows, chain = await _in_thread(before.extend, checkpoint, keep=keep)
         asked = f"SELECT * FROM {self._schema}.jobs WHERE name = $1 FOR UPDATE"
-        async with self._link.use() as connection, self._change(connection):
+        async with self._link.use() as connection, self._change(connection, self._job):
             row = lease.compare(await connection.fetchrow(asked, self._job))
             await self._rows.write(connection, before, head, rows)
             await self._rows.prune(connection, keep)
@@ -201,11 +213,20 @@ class PostgresStore(Store):
         self._chain = chain
 
     @asynccontextmanager
-    async def _change(self, connection: Connection) -> AsyncGenerator[None, None]:
+    async def _change(self, connection: Connection, job: str) -> AsyncGenerator[None, None]:
         async with connection.transaction(isolation="read_committed"):
-            still = f"{max(1.0, self._seconds):.3f}s"
-            await connection.execute(_LIMITS, still, f"{_PATIENCE:.0f}s")
+            limits = f"{self._still:.3f}s", f"{_PATIENCE:.0f}s", self._called(job)
+            await connection.execute(_LIMITS, *limits)
             yield
+
+    @property
+    def _still(self) -> float:
+        """Seconds that a copy may stand still while it has the row locked."""
+        return max(1.0, self._seconds)
+
+    def _called(self, job: str) -> str:
+        """What a connection is called while it changes this job."""
+        return f"thalweg {hashlib.sha256(f'{self._schema} {job}'.encode()).hexdigest()[:32]}"
 
     async def check(self) -> None:
         await self._held().look()

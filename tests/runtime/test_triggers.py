@@ -38,9 +38,9 @@ class InEpochs(Source[int]):
         """Begin with 0."""
         self._next = self._taken = 0
 
-    async def seek(self, marks: Mapping[str, Bookmark]) -> None:
+    async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """Go on behind the last one."""
-        self._next = self._taken = marks[""].last + 1
+        self._next = self._taken = bookmarks[""].last + 1
 
     async def read(self, limit: int) -> Read[int] | Barrier | None:
         """Some of them, or the end of an epoch."""

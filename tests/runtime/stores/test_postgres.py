@@ -506,10 +506,13 @@ def test_to_close_in_an_outage_takes_no_time_and_raises_nothing(postgres: InPost
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("limited", [True, False])
 def test_a_copy_that_stands_still_in_a_save_does_not_hold_up_the_others(
-    postgres: InPostgres, monkeypatch: pytest.MonkeyPatch
+    postgres: InPostgres, monkeypatch: pytest.MonkeyPatch, limited: bool
 ) -> None:
-    """The server ends the transaction of who says nothing in it."""
+    """The server ends the transaction of who says nothing between two statements. Within one no
+    limit of the server counts: there the copy that waits ends it.
+    """
 
     async def main() -> None:
         first, second = postgres.store(lease=1.0), postgres.store(lease=1.0)
@@ -521,6 +524,10 @@ def test_a_copy_that_stands_still_in_a_save_does_not_hold_up_the_others(
 
         async def still(self: PostgresRows, *arguments: Any) -> None:
             await write(self, *arguments)
+            if not limited:
+                connection: Connection = arguments[0]
+                off = "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"
+                await connection.execute(off)
             await asyncio.sleep(4)
 
         monkeypatch.setattr(PostgresRows, "write", still)
