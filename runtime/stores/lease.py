@@ -42,6 +42,7 @@ class Lease:
     def __init__(
         self, link: PostgresLink, schema: str, job: str, held: Held, seconds: float
     ) -> None:
+        self.job = job
         self._link = link
         self._schema = schema
         self._mine = (job, held.lineage, held.token)

@@ -91,7 +91,7 @@ class PostgresStore(Store):
         return f"schema {self._schema!r} of {self._where}"
 
     async def open(self, job: str) -> Held:
-        self._called(job)
+        self._named(job)
         if self._job not in (None, job):
             raise RuntimeError(
                 f"this store is open for job {self._job!r}: give job {job!r} a copy of its own"
@@ -198,8 +198,8 @@ class PostgresStore(Store):
             return
         head, rows, chain = await _in_thread(before.extend, checkpoint, keep=keep)
         asked = f"SELECT * FROM {self._schema}.jobs WHERE name = $1 FOR UPDATE"
-        async with self._link.use() as connection, self._change(connection, self._job):
-            row = lease.compare(await connection.fetchrow(asked, self._job))
+        async with self._link.use() as connection, self._change(connection, lease.job):
+            row = lease.compare(await connection.fetchrow(asked, lease.job))
             await self._rows.write(connection, before, head, rows)
             await self._rows.prune(connection, keep)
             mark = Mark(row["lineage"], row["last"], row["seen"])
@@ -208,7 +208,7 @@ class PostgresStore(Store):
             await connection.execute(
                 f"UPDATE {self._schema}.jobs SET last = $2, seen = $3, "
                 "lease_until = clock_timestamp() + make_interval(secs => $4) WHERE name = $1",
-                self._job, mark.last, mark.seen, self._seconds,
+                lease.job, mark.last, mark.seen, self._seconds,
             )  # fmt: skip
         self._chain = chain
 
