@@ -187,7 +187,7 @@ def test_the_command_without_restart(words: list[str], kept: list[str]) -> None:
 
 
 def test_a_second_copy_is_refused(folder: Path) -> None:
-    first = _start(folder)
+    first = _start(folder, "--set", "rate=500")  # It has to last until the second one asks.
     _until(lambda: len(_written(folder)) > 100)
     status, said = _finish(_start(folder))
     assert status == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -81,8 +82,9 @@ def start(
     )
     assert process.stdin is not None
     head, found, payload = run.sent.rpartition(f"#{run.marker}\n".encode())
-    process.stdin.write(head.replace(b"/bin/sh", shell.encode()) + found + payload)
-    process.stdin.flush()
+    with contextlib.suppress(BrokenPipeError):  # It may have ended without reading.
+        process.stdin.write(head.replace(b"/bin/sh", shell.encode()) + found + payload)
+        process.stdin.flush()
     return Session(run, process)
 
 
