@@ -89,8 +89,10 @@ class PostgresqlStaging:
         """Move the rows of an epoch into the table, unless that was done before."""
         staged = self._staged
         async with self._link.transaction(safely=True) as connection:
+            # First of all: a copy that takes over drops what is counted here.
+            committed = await self._hold(connection)
             found = await self._count(connection, prepared)
-            if staged.wanted(prepared, await self._hold(connection)):
+            if staged.wanted(prepared, committed):
                 await self._move(connection, prepared, found)
         if staged.recovering:
             await self._drop_older()

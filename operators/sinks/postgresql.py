@@ -65,10 +65,7 @@ class Postgresql(Sink[object]):
             rejected = await self._table.write(staging, records, repeats=repeats)
         except MisconfiguredError:
             if staging is not None:
-                # Another copy may have dropped the table for staged rows.
-                await staging.hold()
-                assert self._fence is not None
-                await self._fence.check()
+                await staging.hold()  # Another copy may have dropped the table for staged rows.
             raise
         self._unsure = False
         if staging is not None:
@@ -79,11 +76,7 @@ class Postgresql(Sink[object]):
         """See that the rows since the last time are safe, where nobody sees them."""
         assert self._staging is not None
         if self._staged.count:
-            try:
-                await self._staging.prepare(epoch)
-            except MisconfiguredError:
-                await self._staging.hold()  # As in `write`.
-                raise
+            await self._staging.prepare(epoch)
         return self._staged.prepare(epoch, self._table.names).encode()
 
     async def commit(self, epoch: int, prepared: bytes) -> None:
