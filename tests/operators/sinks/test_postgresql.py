@@ -20,6 +20,8 @@ import pytest_asyncio
 
 from thalweg.operators import sinks
 from thalweg.operators.sinks import Postgresql
+from thalweg.operators.sinks._postgresql_staging import PostgresqlStaging
+from thalweg.operators.sinks._staged_rows import Prepared as PreparedRows
 from thalweg.runtime.contracts import (
     Cause,
     Context,
@@ -747,6 +749,30 @@ async def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.Monkey
     with pytest.raises(MissingExtra, match=r"thalweg\[postgres\]"):
         await sink.open(context())
     await sink.close()
+
+
+@pytest.mark.service
+async def test_a_copy_that_is_replaced_while_it_commits_hears_of_that(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await begin(database, HeldFence(token=1))
+    await take(first, 1, {"n": 1})
+    await write(first, {"n": 2})
+    prepared = await first.prepare(2)
+    staged = [PreparedRows.decode(prepared).staged]
+    second = await opened(sinks.postgresql(database.url, database.table), HeldFence(token=2))
+    await second.discard(1)
+    await take(second, 2, {"n": 2})  # It drops what the first has staged.
+
+    async def just_before(self: PostgresqlStaging, connection: object) -> list[str]:
+        return staged
+
+    monkeypatch.setattr(PostgresqlStaging, "_tables", just_before)
+    with pytest.raises(StateLost, match="with token 2; this one has 1"):
+        await first.commit(2, prepared)
+    monkeypatch.undo()
+    await first.close()
+    await second.close()
 
 
 @pytest.mark.service
