@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from .counters import Counter, Counters
-from .tables.tables import Tables
+
+if TYPE_CHECKING:
+    from .tables.tables import Tables
 
 __all__ = ["Context", "Fence"]
 
@@ -76,7 +78,11 @@ class Context:
         self.node = node
         self.fence = fence
         self.folder = folder
-        self.tables = Tables() if tables is None else tables
+        if tables is None:
+            from .tables.tables import Tables  # Few need them, and all import this.
+
+            tables = Tables()
+        self.tables = tables
         self._thread = thread
         self._compute = thread if compute is None else compute
         self._counters = counters

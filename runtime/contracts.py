@@ -28,6 +28,7 @@ from .counters import Counter
 from .dead_letters import Cause, DeadLetter
 from .did_you_mean import did_you_mean, nearest
 from .durations import Duration, in_seconds
+from .endpoint_statistics import EndpointStatistics
 from .errors import (
     BusyError,
     DataError,
@@ -43,19 +44,19 @@ from .errors import (
 )
 from .origins import Origin
 from .outcome import Outcome
-from .progress import EndpointStatistics
 from .reads import Read, Rejected
 from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
 from .tables.change import Change, TableMode
-from .tables.tables import Table, Tables
 from .trail import Attempt
 from .tuning.objective import Throughput
 
 if TYPE_CHECKING:
-    # Only the type, for functions that add nodes to a stream: it stands on this file itself.
+    # Only the types: a stream stands on this file itself, and tables are for few.
     from .stream import Stream as Stream
+    from .tables.tables import Table as Table
+    from .tables.tables import Tables as Tables
 
 __all__ = [
     "Attempt",
@@ -92,10 +93,8 @@ __all__ = [
     "Source",
     "StateLost",
     "StateMismatch",
-    "Table",
     "TableMissing",
     "TableMode",
-    "Tables",
     "ThalwegError",
     "Throughput",
     "Trigger",

@@ -21,7 +21,8 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from .actors import CallActor
 from .counts import LATENCY_BUCKETS
-from .progress import CallProgress, EndpointStatistics, JobState, NodeProgress, Progress
+from .endpoint_statistics import EndpointStatistics
+from .progress import CallProgress, JobState, NodeProgress, Progress
 from .tuning.decisions import OUTCOMES
 from .tuning.limits import LIMITS
 

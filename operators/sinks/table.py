@@ -17,13 +17,13 @@ from ...runtime.contracts import (
     MisconfiguredError,
     Outcome,
     Sink,
-    Table,
     TableMode,
 )
 from ._serial import Serial
 from ._tables import TableOptions
 
 if TYPE_CHECKING:
+    from ...runtime.contracts import Table
     from ._table_files import TableFiles
     from ._table_rows import TableRows
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import Columns, MisconfiguredError, Row, Tables, arrow
+from ...runtime.contracts import Columns, MisconfiguredError, Row, arrow
+
+if TYPE_CHECKING:
+    from ...runtime.contracts import Tables
 
 __all__ = ["Rows", "rows_of_file", "rows_of_query"]
 
-Rows = Callable[[Tables], Iterable[Mapping[str, Any]]]
+Rows = Callable[["Tables"], Iterable[Mapping[str, Any]]]
 """What loads the rows, in a thread; it is given the tables of the job."""
 
 _SUFFIXES = (".parquet", ".csv", ".ndjson", ".json")

@@ -9,10 +9,10 @@ from typing import cast
 from ..attempts import Attempts
 from ..batch import Batch, Records
 from ..contracts import BatchFunction
+from ..endpoint_statistics import EndpointStatistics
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
-from ..progress import EndpointStatistics
 from ..signals import End
 from ..trail import Trail
 from ..tuning.meter import CallMeter

@@ -22,9 +22,10 @@ from thalweg import (
 )
 from thalweg.operators import aggregates, group_by, sinks, sources
 from thalweg.operators.sinks import TableSink
-from thalweg.runtime.contracts import Context, Tables
+from thalweg.runtime.contracts import Context
 from thalweg.runtime.job import Job
 from thalweg.runtime.tables.asking import Asking
+from thalweg.runtime.tables.tables import Tables
 from thalweg.testing import SINK_CHECKS, HeldFence, SinkCase, context
 
 pa: Any = pytest.importorskip("pyarrow")

@@ -15,9 +15,10 @@ import pytest
 
 from thalweg import Columns, Graph, MisconfiguredError, QueryError, QueryTimeout
 from thalweg.operators import sinks, sources
-from thalweg.runtime.contracts import Change, Tables
+from thalweg.runtime.contracts import Change
 from thalweg.runtime.tables.answer import Answer
 from thalweg.runtime.tables.asking import Asking
+from thalweg.runtime.tables.tables import Tables
 from thalweg.testing import run_virtual
 
 pa: Any = pytest.importorskip("pyarrow")
