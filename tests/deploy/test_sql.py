@@ -17,11 +17,12 @@ from thalweg.deploy.answering import asker
 from thalweg.deploy.cli import main
 from thalweg.deploy.http import HttpServer, Pages
 from thalweg.operators import sinks, sources
-from thalweg.runtime.contracts import Change, Tables
+from thalweg.runtime.contracts import Change
 from thalweg.runtime.job import Job
 from thalweg.runtime.metrics import new_registry
 from thalweg.runtime.plan import Plan
 from thalweg.runtime.tables.asking import Asking
+from thalweg.runtime.tables.tables import Tables
 
 pa: Any = pytest.importorskip("pyarrow")
 parquet: Any = pytest.importorskip("pyarrow.parquet")
