@@ -20,7 +20,7 @@ from measure import Report, progress
 from probing_peers import asked_of
 
 from thalweg.deploy.fleet_farm import Farm
-from thalweg.operators.fleet.query_rows import query_rows
+from thalweg.operators.fleet.usage.query_rows import query_rows
 from thalweg.runtime.contracts import MisconfiguredError
 
 __all__ = ["measure_killed"]

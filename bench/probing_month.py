@@ -31,7 +31,7 @@ from thalweg.operators.fleet import (
     usage_samples,
     usage_table,
 )
-from thalweg.operators.fleet.query_rows import query_rows
+from thalweg.operators.fleet.usage.query_rows import query_rows
 from thalweg.operators.sources import Sweeps
 from thalweg.testing import VirtualTimeLoop
 

@@ -19,7 +19,7 @@ PUBLIC = (
     "thalweg.operators.aggregates",
     "thalweg.operators.endpoints",
     "thalweg.operators.fleet",
-    "thalweg.operators.fleet.parsers",
+    "thalweg.operators.fleet.probes.parsers",
     "thalweg.operators.sinks",
     "thalweg.operators.sources",
     "thalweg.operators.windows",

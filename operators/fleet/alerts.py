@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ...runtime.contracts import Context, DataError, Duration, KeyedState, Operator, in_seconds
-from .probe_result import OUTCOMES, ProbeOutcome, ProbeResult
+from .probes.probe_result import OUTCOMES, ProbeOutcome, ProbeResult
 
 if TYPE_CHECKING:
     from ..sinks.mail import Mail

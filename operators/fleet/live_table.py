@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Literal, TextIO
 from unicodedata import east_asian_width
 
-from .probe_result import ProbeResult
-from .sweep_summary import Standing, standing_of
-from .usage_samples import UsageSample
+from .probes.probe_result import ProbeResult
+from .sweeps.sweep_summary import Standing, standing_of
+from .usage.samples import UsageSample
 
 __all__ = ["live_table", "wants_colour"]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
-from .sweep_summary import SweepSummary
+from .sweeps.sweep_summary import SweepSummary
 
 if TYPE_CHECKING:
     from ..sinks.mail import Attachment, Mail

@@ -10,7 +10,7 @@ from ._folder_sink import FolderSink
 from ._safe_name import safe_name
 
 if TYPE_CHECKING:
-    from ..fleet.probe_result import ProbeResult
+    from ..fleet.probes.probe_result import ProbeResult
 
 __all__ = ["ProbeLogs", "probe_logs"]
 

@@ -10,7 +10,7 @@ from ._folder_sink import FolderSink
 from ._safe_name import safe_name
 
 if TYPE_CHECKING:
-    from ..fleet.sweep_summary import SweepSummary
+    from ..fleet.sweeps.sweep_summary import SweepSummary
 
 __all__ = ["SweepTrace", "sweep_trace"]
 
@@ -23,7 +23,7 @@ class SweepTrace(FolderSink["SweepSummary"]):
 
     async def open(self, context: Context) -> None:
         """Make the folder."""
-        from ..fleet.trace import trace_line
+        from ..fleet.sweeps.trace import trace_line
 
         self._line = trace_line
         await super().open(context)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...runtime.contracts import Duration
-from ..fleet.access import SshAccess
-from ..fleet.limits import ProbeLimits
-from ..fleet.probe import Probe, probe
-from ..fleet.ssh_prober import SshProber
-from ..fleet.sweeps import Sweeps
-from ..fleet.targets import AnyTargets
-from ..fleet.timetable import Mode, Timetable
+from ..fleet.probes.probe import Probe, probe
+from ..fleet.ssh.access import SshAccess
+from ..fleet.ssh.limits import ProbeLimits
+from ..fleet.ssh.ssh_prober import SshProber
+from ..fleet.sweeps.sweeps import Sweeps
+from ..fleet.sweeps.timetable import Mode, Timetable
+from ..fleet.targets.targets import AnyTargets
 
 __all__ = ["Sweeps", "ssh_probe"]
 

@@ -12,7 +12,7 @@ import pytest
 from thalweg.deploy.fleet_farm import Farm
 from thalweg.deploy.loading import load
 from thalweg.operators.fleet import read_trace, usage_table
-from thalweg.operators.fleet.query_rows import query_rows
+from thalweg.operators.fleet.usage.query_rows import query_rows
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("sshd")]
 

@@ -9,7 +9,7 @@ import pytest
 from thalweg.operators.fleet import ProbeResult, UsageSample, live_table, wants_colour
 
 from .results import SWEEP, result
-from .test_usage_samples import answers, printed, samples
+from .usage.test_samples import answers, printed, samples
 
 
 def fleet(*results: ProbeResult) -> dict[str, ProbeResult]:

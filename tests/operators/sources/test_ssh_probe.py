@@ -12,10 +12,10 @@ import pytest
 from thalweg import Graph, JobCancelled, State
 from thalweg.operators import sinks, sources
 from thalweg.operators.fleet import ProbeResult, Target
-from thalweg.operators.fleet.probe import Probe, probe
-from thalweg.operators.fleet.simulated_prober import Simulated, SimulatedProber
-from thalweg.operators.fleet.timetable import Timetable
-from thalweg.operators.fleet.visit import Visit
+from thalweg.operators.fleet.probes.probe import Probe, probe
+from thalweg.operators.fleet.probes.simulated_prober import Simulated, SimulatedProber
+from thalweg.operators.fleet.probes.visit import Visit
+from thalweg.operators.fleet.sweeps.timetable import Timetable
 from thalweg.operators.sources import Sweeps
 from thalweg.testing import SOURCE_CHECKS, MemoryStore, SourceCase, VirtualTimeLoop, run_virtual
 

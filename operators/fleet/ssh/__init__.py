@@ -1,0 +1,1 @@
+"""How machines are asked over SSH: reached, known, let in, and told what to run."""

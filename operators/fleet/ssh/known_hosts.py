@@ -1,0 +1,90 @@
+"""The keys of machines: which we know, and how one that is new is written down."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import asyncssh
+
+from ....runtime.contracts import MisconfiguredError
+
+__all__ = ["KnownHosts"]
+
+_SSH_PORT = 22
+
+
+class KnownHosts:
+    """A file of known_hosts, as OpenSSH writes it: read when it changes, appended to under a lock.
+
+    With `trust_new` a machine of which no key is known is believed at the first contact, and its
+    key is written down; without it, such a machine is refused. One whose key is another than the
+    one written down is refused in any case.
+    """
+
+    def __init__(self, path: str, *, trust_new: bool) -> None:
+        self._path = Path(path).expanduser()
+        self.trust_new = trust_new
+        self._stamp: tuple[int, int, int] | None = None
+        self._hosts: asyncssh.SSHKnownHosts | None = None
+
+    def load(self) -> asyncssh.SSHKnownHosts:
+        """What the file holds now. One that is not there holds nothing.
+
+        Raises `MisconfiguredError` where it cannot be read.
+        """
+        try:
+            stamp = _stamp(self._path.stat())
+            if self._hosts is None or stamp != self._stamp:
+                self._hosts = asyncssh.import_known_hosts(self._path.read_text())
+                self._stamp = stamp
+        except FileNotFoundError:
+            self._hosts, self._stamp = asyncssh.import_known_hosts(""), None
+        except (OSError, ValueError) as error:
+            raise MisconfiguredError(
+                f"known_hosts cannot be read from {self._path}: {error}"
+            ) from None
+        return self._hosts
+
+    def knows(self, host: str, address: str, port: int) -> bool:
+        """Whether any key or authority is known for this machine."""
+        trusted, authorities, *_ = self.load().match(host, address, _told(port))
+        return bool(trusted or authorities)
+
+    def record(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Write down the key of a new machine; return whether it is the one that is now known.
+
+        Of several processes that meet it at once the first one writes, and the others compare.
+        """
+        line = key.export_public_key("openssh").decode("ascii").split()[:2]
+        place = host if port == _SSH_PORT else f"[{host}]:{port}"
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            hosts = self.load()
+            trusted, authorities, *_ = hosts.match(host, address, _told(port))
+            if trusted or authorities:
+                return key in trusted
+            size = os.fstat(descriptor).st_size
+            # Whoever wrote the last line may not have ended it.
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            text = f"{chr(10) if torn else ''}{place} {' '.join(line)}\n"
+            os.write(descriptor, text.encode("ascii"))
+            # So that the next of a thousand new ones does not have to read them all again.
+            hosts.load(text)
+            self._stamp = _stamp(os.fstat(descriptor))
+        finally:
+            os.close(descriptor)
+        return True
+
+
+def _told(port: int) -> int | None:
+    """How known_hosts is asked for a port: the usual one is not named in it."""
+    return None if port == _SSH_PORT else port
+
+
+def _stamp(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns

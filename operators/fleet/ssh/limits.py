@@ -1,0 +1,70 @@
+"""How long each part of a probe may take, and how many are under way at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ....runtime.contracts import Duration, in_seconds
+
+__all__ = ["ProbeLimits"]
+
+_TIMES = ("connect_timeout", "handshake_timeout", "deadline")
+_COUNTS = ("attempts", "max_testing", "max_connecting", "max_running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeLimits:
+    """The limits of probes; lengths of time are seconds, or text such as "15s".
+
+    >>> ProbeLimits(deadline="2min", max_running=64).deadline
+    120.0
+
+    For each target: `connect_timeout` (3), until its port answers; `handshake_timeout` (15), until
+    it has let us in; `deadline`, for all that is done with it in a sweep, retries included (None:
+    as long as its parts may take together; the probes themselves have limits of their own);
+    `attempts` (5), how often one is tried that is busy.
+
+    At once: `max_testing` (256), targets that are waited for to answer; `max_connecting` (32),
+    handshakes, which are work for this machine; `max_running` (256), targets with a command under
+    way. Time in which a target waits for one of these does not count against any limit of its own,
+    so that none looks down because this machine is busy.
+
+    Raises ValueError or TypeError for a wrong one.
+    """
+
+    connect_timeout: Duration = 3.0
+    handshake_timeout: Duration = 15.0
+    deadline: Duration | None = None
+    attempts: int = 5
+    max_testing: int = 256
+    max_connecting: int = 32
+    max_running: int = 256
+
+    def __post_init__(self) -> None:
+        for name in _TIMES:
+            if name == "deadline" and self.deadline is None:
+                continue
+            seconds = in_seconds(getattr(self, name), name)
+            if seconds == 0:
+                raise ValueError(f"{name} is more than 0 seconds")
+            object.__setattr__(self, name, seconds)
+        for name in _COUNTS:
+            value: object = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ValueError(f"{name} is 1 or more, not {value!r}")
+
+    @property
+    def connect_seconds(self) -> float:
+        """`connect_timeout`, as a number."""
+        return in_seconds(self.connect_timeout)
+
+    @property
+    def handshake_seconds(self) -> float:
+        """`handshake_timeout`, as a number."""
+        return in_seconds(self.handshake_timeout)
+
+    def deadline_for(self, commands: float) -> float:
+        """The seconds that a target may take whose probes may take so many together."""
+        if self.deadline is not None:
+            return in_seconds(self.deadline)
+        return 2 * (self.connect_seconds + self.handshake_seconds) + commands

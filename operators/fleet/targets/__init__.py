@@ -1,0 +1,1 @@
+"""Who is asked: machines from lists, patterns, files, inventories and OpenSSH's configuration."""
