@@ -5,28 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import subprocess
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
+
+from ....missing import found
 
 SHELLS = ("dash", "bash", "busybox")
 
 
 def shell_named(name: str, folder: Path) -> str:
     """The path of a program that takes `-c` as that shell does."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
+    path = found(name)
     if name != "busybox":
-        return found
+        return path
     applet = folder / "busybox-sh"
-    applet.write_text(f'#!/bin/sh\nexec {found} sh "$@"\n')
+    applet.write_text(f'#!/bin/sh\nexec {path} sh "$@"\n')
     applet.chmod(0o755)
     return str(applet)
 

@@ -13,6 +13,7 @@ from thalweg.operators.fleet.probes.probe import Probe, probe, script
 from thalweg.operators.fleet.ssh.remote_run import RemoteRun, remote_run
 from thalweg.operators.fleet.targets.target import Target
 
+from ....missing import found
 from .target_shell import SHELLS, Session, ended, shell_named, start
 
 TARGET = Target("lab01", host="10.0.3.1", variables={"disk": "/dev/sda"})
@@ -289,11 +290,8 @@ def test_a_server_that_makes_no_group_is_made_up_for(shell: str) -> None:
 
 @pytest.mark.parametrize("login", ["bash", "fish", "tcsh", "zsh", "mksh"])
 def test_the_login_shell_may_be_another(login: str) -> None:
-    found = shutil.which(login)
-    if found is None:
-        pytest.skip(f"{login} is not installed")
     run = remote_run(probe("echo 'a  !b' \"$0\"; exit 7"), TARGET)
-    ending = start(run, login=found).ending()
+    ending = start(run, login=found(login)).ending()
     assert (ending.kind, ending.exit_status) == ("ran", 7)
     assert ending.stdout.startswith(b"a  !b")
 
