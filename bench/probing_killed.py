@@ -29,14 +29,15 @@ _SCRIPT = Path(__file__).resolve().parent / "peers" / "probing_killed.py"
 _AT_ONCE = 10
 
 
-def _processes(mark: str) -> int:
-    """The processes of probes that run, whoever their parent is by now."""
-    count = 0
+def _processes(farm: Farm) -> int:
+    """The processes of probes that run on its machines, whoever their parent is by now."""
+    count, home = 0, f"HOME={farm.folder}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            count += mark.encode() in path.read_bytes()
+            variables = path.read_bytes()
         except OSError:
             continue
+        count += b"THALWEG_PROBE=" in variables and home in variables
     return count
 
 
@@ -61,10 +62,10 @@ def measure_killed(report: Report, machines: int = 60) -> None:
                 with contextlib.suppress(MisconfiguredError):  # Its table is not there yet.
                     if len(query_rows(database, rows)) > machines // 3:
                         break
-            running = _processes("THALWEG_PROBE=")
+            running = _processes(farm)
             process.send_signal(signal.SIGKILL)
         time.sleep(5.0)
-        left = _processes("THALWEG_PROBE=")
+        left = _processes(farm)
         before = query_rows(database, rows)
         subprocess.run(given, env=variables, check=True, timeout=300)
         after = query_rows(database, rows)

@@ -12,7 +12,7 @@ from ...runtime.contracts import Context, DataError, Duration, KeyedState, Opera
 from .probes.probe_result import OUTCOMES, ProbeOutcome, ProbeResult
 
 if TYPE_CHECKING:
-    from ..sinks.mail import Mail
+    from ..sinks._mails import Mail
 
 __all__ = ["TROUBLES", "Alerts", "alerts"]
 
@@ -126,7 +126,7 @@ class Alerts(Operator[ProbeResult, "Mail"]):
         return self._digest(self._free)
 
     def _digest(self, now: float) -> list[Mail]:
-        from ..sinks.mail import Mail
+        from ..sinks._mails import Mail
 
         self._due, self._free = None, now + self._every
         groups: dict[tuple[str, str], dict[str, _State]] = {}
