@@ -123,14 +123,18 @@ class Job:
         if not all(opened) or course.stopping:
             # One could not be opened and says why when it is closed, or somebody was quicker.
             await self.__aexit__(None, None, None)
-        if course.state == "starting":
-            course.state = "running"
-            keeper = self._keeper
+        if course.state in ("starting", "draining") and not course.stopping:
+            # A drain may have been asked for meanwhile: then nothing is read, and all else is done.
+            keeper, draining = self._keeper, course.state == "draining"
+            if not draining:
+                course.state = "running"
             if keeper is None:
                 self._triggers.begin(clock, None, None)
             else:
                 self._triggers.begin(clock, keeper.coordinator, keeper.fence.lineage)
                 keeper.start(course.actors)
+            if draining:
+                self._drain_sources()
         course.go()
         return self
 
@@ -174,10 +178,10 @@ class Job:
         which counts what was not processed. Raises JobFailed as `wait` does.
         """
         if self.state in ("starting", "running"):
+            opened = self.state == "running"
             self._course.state = "draining"
-            for actor in self.actors:
-                if isinstance(actor, SourceActor):
-                    actor.drain()
+            if opened:
+                self._drain_sources()
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
@@ -412,6 +416,11 @@ class Job:
             folder=None if self._keeper is None else self._keeper.folder,
             tables=self.tables,
         )
+
+    def _drain_sources(self) -> None:
+        for actor in self.actors:
+            if isinstance(actor, SourceActor):
+                actor.drain()
 
     def _starved(self) -> bool:
         """Whether every source that could still read waits for what is under way."""

@@ -149,6 +149,54 @@ def test_a_job_is_stopped_while_its_state_is_opened(how: str) -> None:
     assert store.closed
 
 
+class SlowStore(MemoryStore):
+    """Takes its time to be opened."""
+
+    async def open(self, job: str) -> Held:
+        await asyncio.sleep(3)
+        return await super().open(job)
+
+
+class SlowSink(CollectingSink[Any]):
+    """Takes its time to be opened, too."""
+
+    async def open(self, context: Context) -> None:
+        await asyncio.sleep(3)
+        await super().open(context)
+
+
+@pytest.mark.parametrize("kind", ["scripted", "pushed"])
+@pytest.mark.parametrize("after", [1.0, 4.0])
+@pytest.mark.parametrize("store", [None, SlowStore()])
+def test_a_job_is_drained_before_it_has_begun(
+    kind: str, after: float, store: MemoryStore | None
+) -> None:
+    """By then the state may be open or not, and no source is."""
+    if store is None and after > 3:
+        after = 2.0
+
+    async def main() -> None:
+        out = SlowSink()
+        graph = Graph(f"early-{kind}-{after:g}")
+        source = sources.push() if kind == "pushed" else scripted(1, PAUSE(3600), 2)
+        graph.read("numbers", source, lossy=True).to("out", out)
+        job = graph.start(state=None if store is None else State(store))
+
+        async def enter() -> None:
+            async with job:
+                await job.wait()
+
+        entering = asyncio.create_task(enter())
+        await asyncio.sleep(after)
+        assert job.state == "starting"
+        await asyncio.wait_for(job.drain(), 60)
+        await entering
+        assert job.state == "drained"
+        assert out.records == []
+
+    run_virtual(main)
+
+
 def test_who_waits_for_a_job_that_cannot_begin_is_told_why() -> None:
     class Lost(MemoryStore):
         async def open(self, job: str) -> Held:
