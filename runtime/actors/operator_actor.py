@@ -88,6 +88,7 @@ class OperatorActor(SlicingActor):
         keeper = self.around.checkpoints
         if keeper is not None and not self._was_ended:
             restored, node = keeper.restored, self.nodes[0].name
+            self._memory.look()
             self._memory.restore(restored.memory(node), restored.versions(node))
 
     async def close(self) -> None:
@@ -113,6 +114,7 @@ class OperatorActor(SlicingActor):
         """Read, process and emit until the end."""
         while True:
             item = await self.receive(self._until_wake())
+            self._memory.look()
             await self._wake_if_due()
             if item is None:
                 continue
@@ -157,6 +159,7 @@ class OperatorActor(SlicingActor):
         while start < count:
             stop = min(start + self._slice, count)
             began = self.monotonic()
+            self._memory.look()
             times = self._times(known, start, stop) if self._timed else None
             if self._looping:
                 self._run_loop(made, records, times, start, stop)
