@@ -128,10 +128,12 @@ class OperatorActor(SlicingActor):
                     return
 
     def _until_wake(self) -> float | None:
-        at = self._operator.wake_at()
+        at = None if self._was_ended else self._operator.wake_at()
         return None if at is None else max(0.0, at - self.around.clock.now())
 
     async def _wake_if_due(self) -> None:
+        if self._was_ended:
+            return  # It has emitted its last, before the restart.
         at, now = self._operator.wake_at(), self.around.clock.now()
         if at is not None and at <= now:
             await self._emit_unowed(self._operator.on_wake(now))

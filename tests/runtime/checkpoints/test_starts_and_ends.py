@@ -80,6 +80,42 @@ def test_what_had_ended_stays_ended_however_often_it_is_started_and_left_at_once
     assert target.shown == [("total", 3)]
 
 
+class Ticking(Operator[Any, Any]):
+    """Says that it is there as soon as it begins, and each second."""
+
+    def __init__(self) -> None:
+        self.counts: KeyedState[str, int] = KeyedState()
+
+    async def open(self, context: Context) -> None:
+        self.due = 0.0
+
+    def process(self, record: Any) -> Iterator[Any]:
+        yield record
+
+    def wake_at(self) -> float | None:
+        return self.due
+
+    def on_wake(self, now: float) -> Iterator[Any]:
+        self.due = now + 1
+        yield "tick"
+
+
+def test_what_had_ended_does_not_wake_up_in_a_later_start() -> None:
+    store, target = MemoryStore(), Target()
+
+    async def main() -> Job:
+        graph = Graph("ticking")
+        ended = graph.read("ended", sources.records([1])).via("ticking", Ticking())
+        ended.union(graph.read("goes-on", scripted(PAUSE(60), 2))).to("out", Committing(target))
+        async with graph.start(state=State(store)) as job:
+            await asyncio.sleep(10)
+        return job
+
+    for _ in range(3):
+        assert run_virtual(main).state == "suspended"
+    assert target.shown == ["tick", 1]
+
+
 def test_records_for_what_had_ended_are_refused_and_not_swallowed() -> None:
     store, target = MemoryStore(), Target()
     _run(_graph(target, "a").start(state=State(store)))
