@@ -394,6 +394,7 @@ class Job:
             limit=graph.max_batch_size,
             context=self._context,
             starved=self._starved,
+            held_up=self._held_up,
             credit_changed=self._credit_changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
@@ -423,12 +424,15 @@ class Job:
                 actor.drain()
 
     def _starved(self) -> bool:
-        """Whether every source that could still read waits for what is under way."""
         live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
         return bool(live) and all(actor.waits_for_credit for actor in live)
 
+    def _held_up(self) -> bool:
+        return any(a.waits_for_credit for a in self.actors if isinstance(a, SourceActor))
+
     def _credit_changed(self) -> None:
-        if self._starved():
-            for actor in self.actors:
-                if isinstance(actor, RegroupActor) and actor.inbox is not None:
+        starved = self._starved()
+        for actor in self.actors:
+            if isinstance(actor, RegroupActor) and actor.inbox is not None:
+                if starved or actor.rule.linger is None:
                     actor.inbox.wake()
