@@ -122,14 +122,18 @@ class Job:
         if not all(opened) or course.stopping:
             # One could not be opened and says why when it is closed, or somebody was quicker.
             await self.__aexit__(None, None, None)
-        if course.state == "starting":
-            course.state = "running"
-            keeper = self._keeper
+        if course.state in ("starting", "draining") and not course.stopping:
+            # A drain may have been asked for meanwhile: then nothing is read, and all else is done.
+            keeper, draining = self._keeper, course.state == "draining"
+            if not draining:
+                course.state = "running"
             if keeper is None:
                 self._triggers.begin(clock, None, None)
             else:
                 self._triggers.begin(clock, keeper.coordinator, keeper.fence.lineage)
                 keeper.start(course.actors)
+            if draining:
+                self._drain_sources()
         course.go()
         return self
 
@@ -173,10 +177,10 @@ class Job:
         which counts what was not processed. Raises JobFailed as `wait` does.
         """
         if self.state in ("starting", "running"):
+            opened = self.state == "running"
             self._course.state = "draining"
-            for actor in self.actors:
-                if isinstance(actor, SourceActor):
-                    actor.drain()
+            if opened:
+                self._drain_sources()
         await self._end_within(timeout, self.wait)
 
     async def suspend(self, *, timeout: float | None = None) -> None:
@@ -384,6 +388,7 @@ class Job:
             limit=graph.max_batch_size,
             context=self._context,
             starved=self._starved,
+            held_up=self._held_up,
             credit_changed=self._credit_changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
@@ -407,13 +412,21 @@ class Job:
             tables=self.tables,
         )
 
+    def _drain_sources(self) -> None:
+        for actor in self.actors:
+            if isinstance(actor, SourceActor):
+                actor.drain()
+
     def _starved(self) -> bool:
-        """Whether every source that could still read waits for what is under way."""
         live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
         return bool(live) and all(actor.waits_for_credit for actor in live)
 
+    def _held_up(self) -> bool:
+        return any(a.waits_for_credit for a in self.actors if isinstance(a, SourceActor))
+
     def _credit_changed(self) -> None:
-        if self._starved():
-            for actor in self.actors:
-                if isinstance(actor, RegroupActor) and actor.inbox is not None:
+        starved = self._starved()
+        for actor in self.actors:
+            if isinstance(actor, RegroupActor) and actor.inbox is not None:
+                if starved or actor.rule.linger is None:
                     actor.inbox.wake()
