@@ -147,6 +147,7 @@ class Attempts:
             # What passed before this try says nothing: the other side may have broken since.
             since = self._passed
             reason: Exception
+            apart: tuple[Exception, int] | None = None
             try:
                 if first is not None:
                     error, since = first
@@ -171,17 +172,17 @@ class Attempts:
                     self.observer.failed()
                 if error.answered and attempts - busy >= patience:
                     if proven:
-                        return await self._take_apart(records, trail, error, 1)
-                    if await self._others_pass(records, since):
-                        if count > 1:
-                            # Evidence is there, so the parts need not be as patient again.
-                            return await self._take_apart(records, trail, error, min(2, patience))
-                        # The other side may have come back just now: a record is not given up
-                        # before it has failed once more.
-                        proven, failed_at = True, self._clock.monotonic()
-                        continue
+                        apart = error, 1
+                    elif await self._others_pass(records, since):
+                        if count == 1:
+                            # The other side may have come back just now: a record is not given up
+                            # before it has failed once more.
+                            proven, failed_at = True, self._clock.monotonic()
+                            continue
+                        # Evidence is there, so the parts need not be as patient again.
+                        apart = error, min(2, patience)
                 pause, reason = self._pause(attempts - busy), error
-                if attempts - busy >= self._retry.attempts:
+                if apart is None and attempts - busy >= self._retry.attempts:
                     if self._retry.when_down == "fail":
                         raise MisconfiguredError(
                             f"given up after {attempts} tries: {error}"
@@ -194,10 +195,13 @@ class Attempts:
                 if not self._one_to_one and not isinstance(error, DataError):
                     raise  # A sink breaks by any error of its own; a function is asked for less.
                 trail = Trail.after(trail, error, count)
-                return await self._take_apart(records, trail, error, patience)
+                pause, reason, apart = 0.0, error, (error, patience)
             finally:
                 if for_all:
                     breaker.report()
+            if apart is not None:
+                # After the report: each part asks for all in its turn, while the breaker is open.
+                return await self._take_apart(records, trail, *apart)
             failed_at = self._clock.monotonic()
             self._counts.retries += 1
             self._counts.waiting = self._told(attempts + 1, reason)

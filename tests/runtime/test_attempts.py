@@ -85,6 +85,10 @@ def _broken() -> Exception:
     return UnavailableError("HTTP 500", answered=True)
 
 
+def _bad() -> Exception:
+    return DataError("bad row")
+
+
 def _check(answer: Answer, records: Sequence[int], bad: Sequence[int]) -> None:
     """Every result belongs to its record, in order, and exactly the bad ones are rejected."""
     assert [records[index] for index in sorted(answer.rejected)] == list(bad)
@@ -505,6 +509,28 @@ def test_the_call_that_asks_for_all_may_be_cancelled() -> None:
             call.cancel()
         server.reply = _double
         assert (await calls[3]).records == [6]
+
+    _run(main)
+
+
+@pytest.mark.parametrize("refusal", [_bad, _broken])
+def test_the_call_that_asks_for_all_may_be_the_one_with_the_bad_record(
+    refusal: Callable[[], Exception],
+) -> None:
+    async def main() -> None:
+        server = Server(_double)
+        attempts = _attempts(server, Retry(attempts=2, first=0.1, longest=1.0))
+        await attempts.run([100])
+        server.reply = _raise(UnavailableError("connection refused"))
+        calls = [asyncio.create_task(attempts.run(list(range(n, n + 8)))) for n in (0, 8)]
+        await asyncio.sleep(10.0)
+        assert attempts.breaker.is_open
+        server.reply = _refuse(3, 11, error=refusal)
+        async with asyncio.timeout(60.0):
+            first, second = await asyncio.gather(*calls)
+        _check(first, range(8), [3])
+        _check(second, range(8, 16), [11])
+        assert not attempts.breaker.is_open
 
     _run(main)
 
