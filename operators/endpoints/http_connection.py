@@ -8,7 +8,7 @@ from typing import Protocol, cast
 
 from .http_response import Headers, Response
 
-__all__ = ["Connection"]
+__all__ = ["LARGEST_ERROR", "Connection"]
 
 _SLICE = 64 * 1024
 """Bytes: a body that is larger is written in slices of this size, as the server takes them."""
@@ -16,8 +16,8 @@ _SLICE = 64 * 1024
 _LARGEST_HEAD = 64 * 1024
 """Bytes of status line and headers, and of what is no body behind them."""
 
-_ENOUGH_OF_AN_ERROR = 64 * 1024
-"""Bytes of the body of an answer that is no success."""
+LARGEST_ERROR = 64 * 1024
+"""Bytes of the body of an answer that is no success: more is not read."""
 
 
 class Parser(Protocol):
@@ -201,7 +201,7 @@ class Connection(asyncio.Protocol):
         if not self._complete:
             self._status = self._parser.get_status_code()
             self._size = 0
-            self._limit = _ENOUGH_OF_AN_ERROR if self._is_an_error() else self._max_answer_bytes
+            self._limit = LARGEST_ERROR if self._is_an_error() else self._max_answer_bytes
 
     def on_body(self, body: bytes) -> None:
         if not self._complete:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -230,6 +231,43 @@ async def test_an_answer_beyond_the_limit_is_not_read(
         script.answer(200, body, Content_Length="", Connection="close")
     with pytest.raises(DataError, match=r"more than 1000 bytes.*max_answer_bytes"):
         await ask(wml(script.url + PATH, max_answer_bytes=1000), context)
+
+
+@pytest.mark.asyncio
+async def test_an_error_means_what_its_status_says_though_its_body_cannot_be_unpacked(
+    script: Script, context: Context
+) -> None:
+    script.answer(400, b"what", Content_Encoding="br")
+    script.answer(429, b"no gzip", Content_Encoding="gzip", Retry_After="3")
+    with pytest.raises(DataError, match="answered 400: what came is compressed as 'br'"):
+        await ask(wml(script.url + PATH), context)
+    with pytest.raises(BusyError, match="answered 429: what came is not gzip") as caught:
+        await ask(wml(script.url + PATH), context)
+    assert caught.value.retry_after == 3.0
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_cannot_be_unpacked_counts_as_answered(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, b"what", Content_Encoding="br")
+    with pytest.raises(UnavailableError, match="answered 200, and what came is comp") as caught:
+        await ask(wml(script.url + PATH), context)
+    assert caught.value.answered
+
+
+@pytest.mark.asyncio
+async def test_of_an_error_that_is_a_bomb_little_is_unpacked(
+    script: Script, context: Context
+) -> None:
+    script.answer(400, gzip.compress(b"a" * 60_000_000), Content_Encoding="gzip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="answered 400: aaaa"):
+            await ask(wml(script.url + PATH), context)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.asyncio
