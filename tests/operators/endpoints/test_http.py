@@ -113,14 +113,18 @@ async def test_the_reason_is_one_short_line(
 async def test_no_message_and_no_repr_shows_a_password_or_a_key(
     script: Script, context: Context
 ) -> None:
-    script.answer(500, b"user:sesame may not use abracadabra of 2020-09-01")
+    # One that shows its visitors what they sent.
+    sent = b"Basic dXNlcjpzZXNhbWU= is user:sesame and may not use abracadabra of 2020-09-01"
+    script.answer(500, sent)
     address = script.url.replace("//", "//user:sesame@") + PATH + "&apikey=abracadabra"
     endpoint = wml(address)
     with pytest.raises(UnavailableError, match=r"user:\[secret\] .* \[secret\] of 2020") as caught:
         await ask(endpoint, context)
+    assert script.requests[0].headers["authorization"] == "Basic dXNlcjpzZXNhbWU="
     for text in (str(caught.value), repr(endpoint)):
         assert "version=2020-09-01&apikey=…" in text
         assert "sesame" not in text
+        assert "dXNlcjpzZXNhbWU" not in text
         assert "abracadabra" not in text
     assert script.requests[0].path.endswith("apikey=abracadabra")
 
