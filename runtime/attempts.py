@@ -3,8 +3,9 @@
 Only what is declared `repeatable` comes here. What an answer means:
 
 - `DataError`: the batch is halved, down to the records that are refused alone; or each of its
-  records is asked for singly. When every record of a batch is refused alone, one that passed before
-  is sent again: if that is refused too, or none ever passed, it is not the data.
+  records is asked for singly. When every record of a batch is refused alone (or of ten batches of
+  one), one that passed before is sent again: if that is refused too, or none ever passed, it is not
+  the data.
 - `BusyError`: wait as told, then again; fewer calls at once meanwhile.
 - `UnavailableError`: again with backoff. When the retries are used up and the other side did
   answer, it may be the data after all, since servers disagree about codes: if other calls pass
@@ -41,7 +42,7 @@ _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""
 
 _ENOUGH = 10
-"""So many records refused alone, and none ever passed: fewer may be bad luck with a first batch."""
+"""So many records refused alone, and none passed between them: fewer may be bad luck."""
 
 
 class Repeatable(Protocol):
@@ -88,7 +89,8 @@ class Attempts:
             self._silence = f"{name} gave {self._silence}"
         self._passed = 0
         self._good: list[object] = []
-        self._refused_alone = 0
+        self._passed_then = 0
+        self._refused_alone = 0  # since that many had passed
         self._watch: Watch[asyncio.Task[object]] | None = None
         self._late: set[asyncio.Task[object]] = set()
 
@@ -240,9 +242,11 @@ class Attempts:
             if self.observer is not None:
                 self.observer.refused()
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if task in self._late and task.cancelling() == 1:
-                raise UnavailableError(self._silence) from None
+                silent = UnavailableError(self._silence)
+                silent.said_by = getattr(error, "said_by", None)
+                raise silent from None
             if task.cancelling():
                 raise
             raise UnavailableError("the call was cancelled by something inside it") from None
@@ -313,10 +317,16 @@ class Attempts:
                 f"each of {self._refused_alone} records was refused alone, and none has ever "
                 f"passed: it is not the data: {error}"
             ) from error
-        if count == 1:
-            return
         if not self._one_to_one:
             return  # To ask a sink is to write the record once more.
+        if count == 1:
+            # Batches of one record: a few bad ones in a row may be bad luck.
+            if self._passed != self._passed_then:
+                self._passed_then, self._refused_alone = self._passed, 0
+            self._refused_alone += 1
+            if self._refused_alone < _ENOUGH:
+                return
+            count, self._refused_alone = self._refused_alone, 0
         answer = await self._settle(self._good, None, self._retry.attempts)
         if answer.rejected:
             again = answer.rejected[0][0]

@@ -193,6 +193,24 @@ def test_everything_refused_with_a_record_that_passed_before_is_a_failure() -> N
     _run(main)
 
 
+def test_it_is_not_the_data_when_no_batch_of_one_record_passes_any_more() -> None:
+    async def main() -> None:
+        server = Server(_double)
+        attempts = _attempts(server)
+        await attempts.run([0])
+        server.reply = _refuse(*range(1, 1000), error=_bad)
+        for n in range(1, 100):
+            _check(await attempts.run([n]), [n], [n])
+        # One that passed before is asked for now and then, and as long as it passes all is well.
+        assert 9 <= server.asked.count([0]) <= 11
+        server.reply = _raise(_bad())
+        calls = [attempts.run([n]) for n in range(100, 120)]
+        with pytest.raises(MisconfiguredError, match=r"each of 10 rec.*one that passed before"):
+            await asyncio.gather(*calls)
+
+    _run(main)
+
+
 # The number of results
 
 
