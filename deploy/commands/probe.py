@@ -70,6 +70,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connect-timeout", type=seconds, default=3.0, metavar="SECONDS", help="for a port (3)"
     )
+    parser.add_argument(
+        "--ping-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="ask by ICMP before that whether a machine is there, where this may be done",
+    )
     parser.add_argument("--script", metavar="FILE", help="send this file, run it and remove it")
     parser.add_argument("--exclusive", action="store_true", help="only where nobody is logged in")
     parser.add_argument("--json", action="store_true", help="one JSON object for each result")
@@ -176,4 +182,6 @@ def _access(arguments: argparse.Namespace) -> SshAccess:
 def _limits(arguments: argparse.Namespace) -> ProbeLimits:
     from ...operators.fleet import ProbeLimits
 
-    return ProbeLimits(connect_timeout=arguments.connect_timeout)
+    return ProbeLimits(
+        connect_timeout=arguments.connect_timeout, ping_timeout=arguments.ping_timeout
+    )
