@@ -26,6 +26,7 @@ _COMMANDS = {
     "score": "print what a model answers, for records given by hand",
     "check": "ask a model what it takes, and in what time it answers",
     "probe": "run a command on many machines, once, and group what they say",
+    "usage": "print how machines were used, from their usage database",
 }
 _STATUS = """\
 exit status:

@@ -24,6 +24,7 @@ TROUBLES: tuple[ProbeOutcome, ...] = (
     "authentication",
     "host_key_unknown",
     "host_key_changed",
+    "lost",
     "unsupported",
     "parse_error",
 )

@@ -52,7 +52,9 @@ class Session:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
-            pipe.close()
+            # Closing writes what is left for one that has ended without reading.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         ending = self.run.ending(out, errors[0])
         if ending.kind not in ("cut_off", "unsupported"):
             assert self.run.is_complete(out)
@@ -66,9 +68,13 @@ def start(
     *,
     login: str = "/bin/sh",
     leads: bool = True,
+    late: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Session:
-    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell."""
+    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell.
+
+    With `late` the run is sent when that has ended already.
+    """
     process = subprocess.Popen(
         [login, "-c", run.command.replace("/bin/sh", shell)],
         stdin=subprocess.PIPE,
@@ -78,6 +84,8 @@ def start(
         env=environment,
     )
     assert process.stdin is not None
+    if late:
+        process.wait()
     head, found, payload = run.sent.rpartition(f"#{run.marker}\n".encode())
     with contextlib.suppress(BrokenPipeError):  # It may have ended without reading.
         process.stdin.write(head.replace(b"/bin/sh", shell.encode()) + found + payload)

@@ -304,11 +304,12 @@ def test_what_a_login_shell_prints_is_no_output_of_the_probe(tmp_path: Path) -> 
     assert (ending.stdout, ending.stderr) == (b"yes\n", b"")
 
 
-def test_what_does_not_understand_is_no_posix_system(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_does_not_understand_is_no_posix_system(tmp_path: Path, late: bool) -> None:
     login = tmp_path / "login"
-    login.write_text("#!/bin/sh\ncat >/dev/null & echo \"'exec' is not recognized\" >&2; exit 1\n")
+    login.write_text("#!/bin/sh\necho \"'exec' is not recognized\" >&2; exit 1\n")
     login.chmod(0o755)
-    ending = start(remote_run(probe("uptime"), TARGET), login=str(login)).ending()
+    ending = start(remote_run(probe("uptime"), TARGET), login=str(login), late=late).ending()
     assert ending.kind == "unsupported"
     assert "it said: 'exec' is not recognized" in ending.detail
 
