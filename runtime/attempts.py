@@ -89,7 +89,7 @@ class Attempts:
             self._silence = f"{name} gave {self._silence}"
         self._passed = 0
         self._good: list[object] = []
-        self._passed_then = 0
+        self._passed_then: int = 0
         self._refused_alone = 0  # since that many had passed
         self._watch: Watch[asyncio.Task[object]] | None = None
         self._late: set[asyncio.Task[object]] = set()
