@@ -433,6 +433,7 @@ class Job:
     def _credit_changed(self) -> None:
         starved = self._starved()
         for actor in self.actors:
-            if isinstance(actor, RegroupActor) and actor.inbox is not None:
-                if starved or actor.rule.linger is None:
-                    actor.inbox.wake()
+            if not isinstance(actor, RegroupActor) or actor.inbox is None:
+                continue
+            if starved or actor.rule.linger is None:
+                actor.inbox.wake()
