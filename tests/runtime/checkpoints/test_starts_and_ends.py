@@ -13,6 +13,7 @@ from thalweg import (
     Context,
     Graph,
     JobCancelled,
+    JobFailed,
     KeyedState,
     Operator,
     Read,
@@ -340,6 +341,44 @@ def test_an_ack_under_way_is_let_through_when_the_job_is_suspended() -> None:
 
     assert run_virtual(main) == "suspended"
     assert source.acked == [2]
+
+
+class Unacked(Source[int]):
+    """Cannot hand on the last ack, and takes its time to find out."""
+
+    redelivers = True
+
+    async def open(self, context: Context) -> None:
+        self.next = 0
+
+    async def read(self, limit: int) -> list[int]:
+        await asyncio.sleep(0.3)
+        self.next += 1
+        return [self.next]
+
+    async def ack(self, lane: str, position: int) -> None:
+        await asyncio.sleep(0.5)
+        raise ConnectionError("the broker has gone")
+
+
+class Unclosable(CollectingSink[int]):
+    async def close(self) -> None:
+        raise OSError("cannot be closed")
+
+
+def test_what_goes_wrong_while_a_suspended_job_closes_is_not_swallowed() -> None:
+    async def main(source: Source[int], out: CollectingSink[int]) -> Job:
+        graph = Graph("closing")
+        graph.read("numbers", source, lossy=True).to("out", out)
+        job = graph.start(state=State(MemoryStore(), interval=100))
+        async with job:
+            await out.received(2)
+        return job
+
+    with pytest.raises(JobFailed, match="'numbers' could not acknowledge .* the broker has gone"):
+        run_virtual(lambda: main(Unacked(), CollectingSink()))
+    with pytest.raises(JobFailed, match="'out' could not be closed: OSError: cannot be closed"):
+        run_virtual(lambda: main(scripted(1, 2, PAUSE(60)), Unclosable()))
 
 
 def test_lanes_and_positions_of_any_kind_are_kept() -> None:
