@@ -389,6 +389,7 @@ class Job:
             context=self._context,
             starved=self._starved,
             held_up=self._held_up,
+            suspended=self._suspended,
             credit_changed=self._credit_changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
@@ -421,12 +422,17 @@ class Job:
         live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
         return bool(live) and all(actor.waits_for_credit for actor in live)
 
+    def _suspended(self) -> bool:
+        course = self._course
+        return course.state == "suspending" and not course.failure and not course.cancelled
+
     def _held_up(self) -> bool:
         return any(a.waits_for_credit for a in self.actors if isinstance(a, SourceActor))
 
     def _credit_changed(self) -> None:
         starved = self._starved()
         for actor in self.actors:
-            if isinstance(actor, RegroupActor) and actor.inbox is not None:
-                if starved or actor.rule.linger is None:
-                    actor.inbox.wake()
+            if not isinstance(actor, RegroupActor) or actor.inbox is None:
+                continue
+            if starved or actor.rule.linger is None:
+                actor.inbox.wake()

@@ -227,6 +227,7 @@ class SourceActor(Actor):
             await self._acks.finish()
             for lane, first in self._strands.left():
                 await self.source.nack(lane, first)
+            self._tell_what_failed_beside()
         finally:
             self._acks.close()
             await self.source.close()

@@ -32,6 +32,7 @@ class Surroundings:
         "loop",
         "starts",
         "starved",
+        "suspended",
         "triggered",
     )
 
@@ -45,6 +46,7 @@ class Surroundings:
         context: Callable[[str], Context],
         starved: Callable[[], bool],
         held_up: Callable[[], bool],
+        suspended: Callable[[], bool],
         credit_changed: Callable[[], None],
         checkpoints: Coordinator | None = None,
         anew: frozenset[str] = frozenset(),
@@ -59,6 +61,8 @@ class Surroundings:
         """Whether every source that could still read waits for what is under way."""
         self.held_up = held_up
         """Whether one of them does."""
+        self.suspended = suspended
+        """Whether the job stops because its last epoch is taken, and for no other reason."""
         self.credit_changed = credit_changed
         self.checkpoints = checkpoints
         self.anew = anew

@@ -516,10 +516,10 @@ class Remembering(Operator[str, tuple[str, list[str]]]):
     def __init__(self) -> None:
         self.words: KeyedState[str, int] = KeyedState(ttl=10.0)
 
-    def process(self, word: str) -> Iterator[tuple[str, list[str]]]:
+    def process(self, record: str) -> Iterator[tuple[str, list[str]]]:
         known = [one for one, count in self.words.items() if one in self.words and count]
-        self.words[word] = 1
-        yield word, known
+        self.words[record] = 1
+        yield record, known
 
     def on_end(self) -> Iterator[tuple[str, list[str]]]:
         yield "end", list(self.words)

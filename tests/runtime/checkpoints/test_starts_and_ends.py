@@ -13,6 +13,7 @@ from thalweg import (
     Context,
     Graph,
     JobCancelled,
+    JobFailed,
     KeyedState,
     Operator,
     Read,
@@ -211,7 +212,7 @@ def test_a_job_is_drained_before_it_has_begun(
     if store is None and after > 3:
         after = 2.0
 
-    async def main() -> None:
+    async def main() -> str:
         out = SlowSink()
         graph = Graph(f"early-{kind}-{after:g}")
         source = sources.push() if kind == "pushed" else scripted(1, PAUSE(3600), 2)
@@ -227,10 +228,10 @@ def test_a_job_is_drained_before_it_has_begun(
         assert job.state == "starting"
         await asyncio.wait_for(job.drain(), 60)
         await entering
-        assert job.state == "drained"
         assert out.records == []
+        return job.state
 
-    run_virtual(main)
+    assert run_virtual(main) == "drained"
 
 
 def test_who_waits_for_a_job_that_cannot_begin_is_told_why() -> None:
@@ -340,6 +341,44 @@ def test_an_ack_under_way_is_let_through_when_the_job_is_suspended() -> None:
 
     assert run_virtual(main) == "suspended"
     assert source.acked == [2]
+
+
+class Unacked(Source[int]):
+    """Cannot hand on the last ack, and takes its time to find out."""
+
+    redelivers = True
+
+    async def open(self, context: Context) -> None:
+        self.next = 0
+
+    async def read(self, limit: int) -> list[int]:
+        await asyncio.sleep(0.3)
+        self.next += 1
+        return [self.next]
+
+    async def ack(self, lane: str, position: int) -> None:
+        await asyncio.sleep(0.5)
+        raise ConnectionError("the broker has gone")
+
+
+class Unclosable(CollectingSink[int]):
+    async def close(self) -> None:
+        raise OSError("cannot be closed")
+
+
+def test_what_goes_wrong_while_a_suspended_job_closes_is_not_swallowed() -> None:
+    async def main(source: Source[int], out: CollectingSink[int]) -> Job:
+        graph = Graph("closing")
+        graph.read("numbers", source, lossy=True).to("out", out)
+        job = graph.start(state=State(MemoryStore(), interval=100))
+        async with job:
+            await out.received(2)
+        return job
+
+    with pytest.raises(JobFailed, match=r"could not acknowledge .* the broker has gone"):
+        run_virtual(lambda: main(Unacked(), CollectingSink()))
+    with pytest.raises(JobFailed, match="'out' could not be closed: OSError: cannot be closed"):
+        run_virtual(lambda: main(scripted(1, 2, PAUSE(60)), Unclosable()))
 
 
 def test_lanes_and_positions_of_any_kind_are_kept() -> None:
