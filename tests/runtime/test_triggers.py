@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Source, State
+from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Row, Source, State
 from thalweg.operators import aggregates, fold, sinks, sources, window, windows
 from thalweg.runtime.contracts import Barrier, Trigger
 from thalweg.runtime.job import Job
@@ -385,6 +387,43 @@ def test_quiet_is_longer_than_the_pauses_of_a_source() -> None:
             with pytest.raises(ValueError, match="quiet is a number of seconds from 0 on, not -1"):
                 await job.process_all_available(quiet=-1)
 
+    run_virtual(main)
+
+
+@pytest.mark.parametrize("kind", ["files", "ndjson", "sqlite"])
+def test_what_a_source_finds_at_its_next_look_has_arrived_too(kind: str, tmp_path: Path) -> None:
+    def add(number: int) -> None:
+        if kind == "sqlite":
+            with contextlib.closing(sqlite3.connect(tmp_path / "rows.db")) as link, link:
+                link.execute("create table if not exists rows (n integer primary key)")
+                link.execute("insert into rows values (?)", [number])
+        else:
+            (tmp_path / f"{number}.json").write_text(f'{{"n": {number}}}\n')
+
+    def source() -> Source[Row]:
+        if kind == "sqlite":
+            return sources.sqlite_table(tmp_path / "rows.db", "rows", key="n", poll_interval=3.0)
+        if kind == "ndjson":
+            return sources.ndjson_records(
+                f"{tmp_path}/*.json", follow=True, poll_interval=3.0, rotation_wait=60.0
+            )
+        pytest.importorskip("duckdb")
+        return sources.files(f"{tmp_path}/*.json", format="ndjson", follow=True, poll_interval=3.0)
+
+    async def main() -> None:
+        out: list[Row] = []
+        graph = Graph("looking")
+        graph.read("rows", source()).to("out", sinks.collect(out))
+        async with graph.start() as job:
+            for number in range(3):
+                await job.process_all_available()
+                assert [row["n"] for row in out] == list(range(number + 1))
+                await asyncio.sleep(number)
+                add(number + 1)
+            await job.process_all_available()
+            assert [row["n"] for row in out] == [0, 1, 2, 3]
+
+    add(0)
     run_virtual(main)
 
 
