@@ -184,7 +184,8 @@ def join_table(
       NDJSON; a SELECT of the tables of the job, `sinks.table`; or a function that returns rows as
       dicts, which is called in a thread.
     - `how`: "inner" (default) drops a record that no row matches; "left" tells it with None.
-    - `columns`: those to add (None: all but the key's; an empty list: none). `prefix`: put before their names.
+    - `columns`: those to add (None: all but the key's; an empty list: none). `prefix`: put before
+      their names.
     - `reload`: load it anew after so long, while the stream goes on with the one before (None:
       never; of a query, a second).
 
