@@ -487,6 +487,9 @@ class ColumnOperator(Operator[Any, Any]):
     has_late: bool = False
     """Whether rows may come too late for it, which it then hands over as `Late`."""
 
+    watermark: float | None = None
+    """Up to when, in seconds since 1970, rows come too late for it, as far as is known."""
+
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Return what these rows make: nothing, or columns."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Row, Source, State
-from thalweg.operators import aggregates, fold, sinks, sources, window, windows
+from thalweg.operators import aggregates, fold, group_by, sinks, sources, window, windows
 from thalweg.runtime.contracts import Barrier, Trigger
 from thalweg.runtime.job import Job
 from thalweg.runtime.triggers.report import TriggerReport
@@ -425,6 +425,37 @@ def test_what_a_source_finds_at_its_next_look_has_arrived_too(kind: str, tmp_pat
 
     add(0)
     run_virtual(main)
+
+
+def test_files_that_are_done_and_windows_of_columns_are_told_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    for number in range(3):
+        lines = [json.dumps({"at": 10 * number + at}) for at in range(10)]
+        (tmp_path / f"{number}.json").write_text("\n".join(lines) + "\n")
+    graph = Graph("watched")
+    files = sources.files(f"{tmp_path}/*.json", format="ndjson", max_files_per_trigger=1)
+    operator = group_by(
+        measures={"n": aggregates.count()},
+        mode="append",
+        window=windows.tumbling("10s"),
+        time="at",
+        unit="s",
+        lateness="5s",
+    )
+    groups = graph.read("rows", files).via("groups", operator, volatile=True)
+    groups.to("out", sinks.collect(list[Row]()))
+
+    async def main() -> Job:
+        async with graph.start() as job:
+            await job.wait()
+            return job
+
+    first, second, *_ = asyncio.run(main()).recent_progress
+    assert first["sources"][0]["startOffset"] in ({}, None)
+    assert first["sources"][0]["endOffset"] == {f"{tmp_path}/0.json": 9}
+    assert second["sources"][0]["endOffset"] == {f"{tmp_path}/1.json": 9}
+    assert first.get("eventTime") == {"watermark": "1970-01-01T00:00:04.000Z"}
+    assert second.get("eventTime") == {"watermark": "1970-01-01T00:00:14.000Z"}
 
 
 def test_it_can_be_asked_from_other_threads_while_the_job_runs() -> None:
