@@ -145,6 +145,11 @@ class Source(ABC, Generic[S_co]):
     gives_triggers: bool = False
     """Whether it says, by a `Trigger`, what belongs together."""
 
+    looked: float | None = None
+    """When it last looked for news and found none, by the loop's time, if it does so at intervals:
+    -inf before the first look. Who waits for all that there is waits for one more look.
+    """
+
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
@@ -481,6 +486,9 @@ class ColumnOperator(Operator[Any, Any]):
 
     has_late: bool = False
     """Whether rows may come too late for it, which it then hands over as `Late`."""
+
+    watermark: float | None = None
+    """Up to when, in seconds since 1970, rows come too late for it, as far as is known."""
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

@@ -325,10 +325,10 @@ class Job:
     async def process_all_available(self, *, quiet: float = 0.1) -> None:
         """Return when all that the sources had to hand over has arrived everywhere.
 
-        A source has no more when it has had nothing to hand over for `quiet` seconds: take more
-        than the interval of a source that looks for news at intervals. With a store an epoch is
-        taken, and committed. A source that never pauses never lets this return. Raises as `wait`
-        does where the job fails or is cancelled first, ValueError for a negative number.
+        A source has no more when it has had nothing to hand over for `quiet` seconds; one that
+        looks for news at intervals, such as for files, has then looked once more. With a store an
+        epoch is taken, and committed. A source that never pauses never lets this return. Raises as
+        `wait` does where the job fails or is cancelled first, ValueError for a negative number.
         """
         if self.state == "created":
             await self.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,7 @@ class Files(Source[Row]):
         self._schema_seen = False
         self._trigger_due = False
         self._looked_until = 0.0
+        self.looked = -math.inf if self._follow else None
 
     async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """Go on: which files were read, and how far those are that were being read."""
@@ -199,6 +201,7 @@ class Files(Source[Row]):
                 if not self._known and not len(self._log):
                     raise MisconfiguredError(f"no file matches {', '.join(self._patterns)}")
                 return False
+            self.looked = self._look_began
             await asyncio.sleep(self._poll_interval)
         size, count = 0, 0
         for file in [*(opened.file for opened in self._opened), *self._waiting]:
@@ -218,7 +221,7 @@ class Files(Source[Row]):
         now = asyncio.get_running_loop().time()
         if self._looked_until and (not self._follow or now < self._looked_until):
             return
-        began = perf_counter()
+        began, self._look_began = perf_counter(), now
         found = await self._context.in_thread(
             list_files,
             self._patterns,

@@ -135,6 +135,13 @@ class Grouping(ColumnOperator):
         schema = pa.ipc.read_schema(pa.py_buffer(held))
         self._types = dict(zip(schema.names, schema.types, strict=True))
         self._changed = dict.fromkeys(changed)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Say how far time has come."""
+        if self._windows is not None:
+            reached = self._windows.reached(self._newest)
+            self.watermark = None if reached is None else reached / 1e6
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Add what these rows make of each group to what there is."""
@@ -162,6 +169,7 @@ class Grouping(ColumnOperator):
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
+        self._mark()
         if self._by_start is not None:
             for group in changed:
                 if lookup(group, None) is None:

@@ -11,6 +11,9 @@ from ..receipt import Receipt
 
 __all__ = ["Strands"]
 
+_WATCHED = 100
+"""Lanes that are done, such as files, of which is still told where they ended."""
+
 
 class Strands:
     """Numbers what is read of each lane, and settles it in order.
@@ -29,6 +32,8 @@ class Strands:
         self._arrived = arrived
         self._settled = settled
         self._reached: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        """Where those stood that were forgotten last, for who watches."""
         self._notes: dict[str, bytes] = {}
         self._unsettled: dict[str, deque[Receipt]] = {}
 
@@ -39,8 +44,10 @@ class Strands:
 
     @property
     def reached(self) -> dict[str, int]:
-        """The last position read of each lane. Safe from any thread."""
-        return dict(self._reached)
+        """The last position read of each lane, and of those that were forgotten last. Safe from any
+        thread.
+        """
+        return {**self._done.copy(), **self._reached.copy()}
 
     def go_on(self, marks: Mapping[str, Bookmark]) -> None:
         """A restored epoch ended here."""
@@ -65,7 +72,11 @@ class Strands:
         """These need no bookmark any more, nor a word on how far they have come."""
         for lane in lanes:
             self._notes.pop(lane, None)
-            self._reached.pop(lane, None)
+            last = self._reached.pop(lane, None)
+            if last is not None:
+                self._done[lane] = last
+                if len(self._done) > _WATCHED:
+                    del self._done[next(iter(self._done))]
             self.settled_positions.pop(lane, None)
             if not self._unsettled.get(lane):
                 self._unsettled.pop(lane, None)

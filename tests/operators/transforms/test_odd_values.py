@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from thalweg import Graph, JobFailed, Row
+from thalweg import DeadLetter, Graph, JobFailed, Row
 from thalweg.operators import aggregates, cube, group_by, sinks, sources, windows
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -107,6 +108,36 @@ def test_what_is_bounded_does_not_grow_with_the_data() -> None:
     assert repr(group_by(measures={"kinds": aggregates.count_distinct("x")})).endswith(
         "kinds grow with the data"
     )
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+@pytest.mark.parametrize("values", [["1.5", "2.25", "100.125"], ["1", "0.25", "3"]])
+def test_decimals_of_any_digits_are_added_however_they_are_cut(
+    values: list[str], batch: int
+) -> None:
+    measures: dict[str, aggregates.Measure[Any, Any]] = {
+        "total": aggregates.sum("x"),
+        "most": aggregates.max("x"),
+        "kinds": aggregates.count_distinct("x"),
+    }
+    numbers = [Decimal(one) if "." in one else int(one) for one in values]
+    (found,) = run([{"x": number} for number in numbers], group_by(measures=measures), batch)
+    assert found == {"total": sum(numbers), "most": max(numbers), "kinds": 3}
+
+
+def test_a_whole_number_that_no_fraction_holds_is_a_dead_letter_and_no_crash() -> None:
+    out, letters = list[Row](), list[DeadLetter]()
+    graph = Graph("odd")
+    rows: list[Row] = [{"x": 2**60 + 1}, {"x": 0.5}, {"x": 2}]
+    total = group_by(measures={"total": aggregates.sum("x")})
+    graph.read("rows", sources.records(rows)).via("sums", total, volatile=True).to(
+        "out", sinks.collect(out)
+    )
+    graph.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert out == [{"total": 2.5}]
+    assert [letter.record for letter in letters] == rows[:1]
+    assert "column 'x' is double, not 1152921504606846977" in letters[0].error.message
 
 
 def test_windows_are_made_of_windows() -> None:
