@@ -113,10 +113,10 @@ class Sweeps(Source[ProbeResult]):
         self._position += count
         sweep = self._sweep
         assert sweep is not None
-        single_shot = self._timetable.mode == "single_shot"
+        single_shot, now = self._timetable.mode == "single_shot", self._wall()
         for result in results:
             answer = single_shot and result["outcome"] == "ok"
-            sweep.hand_over(result["target"], result["probe"], answer=answer)
+            sweep.hand_over(result["target"], result["probe"], now=now, answer=answer)
         self._settled.set()
         note = encode_note("ssh_probe", sweep=sweep.written())
         return Read(results, range(start, self._position), note=note)
@@ -162,7 +162,7 @@ class Sweeps(Source[ProbeResult]):
         age = max(0.0, self._wall() - sweep.began)
         self._began = self._clock() - age
         if not sweep.left:
-            return -math.inf
+            return self._clock() - max(0.0, self._wall() - sweep.last)
         if age > self._timetable.every:
             _log.warning("the sweep %d was cut off, and is too old to go on", sweep.id)
             self._interrupt(sweep, sweep.left, "the sweep was cut off, and is too old to go on")
