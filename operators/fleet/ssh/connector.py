@@ -73,6 +73,12 @@ class _Client(asyncssh.SSHClient):
             return False
         return True
 
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Asked where a certificate is signed by somebody who is not known for this machine."""
+        why = "its certificate is signed by another than the one we know"
+        self.problem = NotReached("host_key_changed", why)
+        return False
+
 
 class Connector:
     """Opens connections within the limits; one for each machine that is on the way to others."""
@@ -163,6 +169,11 @@ class Connector:
                     options=options,
                     client_factory=lambda: client,
                     known_hosts=self._known.load(),
+                    server_host_key_algs=self._known.algorithms(
+                        target.address,
+                        "" if connected is None else str(connected.getpeername()[0]),
+                        target.port,
+                    ),
                     **given,
                 )
         except asyncssh.ChannelOpenError as error:
