@@ -18,6 +18,7 @@ from .keys import read_keys
 from .known_hosts import KnownHosts
 from .limits import ProbeLimits
 from .not_reached import NotReached
+from .open_files import OutOfFiles
 from .ping import may_ping
 from .reach import Reacher
 from .turns import Turn
@@ -26,6 +27,9 @@ __all__ = ["Connector"]
 
 _KEEPALIVE = 30.0
 """Seconds: how long a kept connection may be silent before the machine is asked."""
+
+_PAUSE, _PATIENCE = 0.1, 30.0
+"""Seconds: when to look again whether a connection more can be opened, and for how long."""
 
 
 class _Client(asyncssh.SSHClient):
@@ -124,6 +128,18 @@ class Connector:
             raise
 
     async def _reach(self, target: Target, allowance: Allowance) -> socket.socket:
+        """A connection to its port, as soon as this process may open one more."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._reach_at_once(target, allowance)
+            except OutOfFiles as error:
+                if waited >= _PATIENCE:
+                    raise error.told() from None
+                await asyncio.sleep(_PAUSE)
+                waited += _PAUSE
+
+    async def _reach_at_once(self, target: Target, allowance: Allowance) -> socket.socket:
         seconds, reacher = self._limits.connect_seconds, self._reacher
         ping, pinging = self._limits.ping_seconds, False
         try:
@@ -140,6 +156,7 @@ class Connector:
         except OutOfTime as error:
             raise NotReached("timeout" if error.whole else "unreachable", str(error)) from None
         except OSError as error:
+            OutOfFiles.check(error)
             if ping is not None and pinging:
                 raise of_ping(error, ping) from None
             raise of_connect(error, seconds) from None
