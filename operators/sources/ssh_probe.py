@@ -60,8 +60,9 @@ def ssh_probe(
     - `limits`: how long each part may take, and how much is under way at once (see `ProbeLimits`).
     - `max_waiting`: so many results may still be on their way through the graph, not delivered to
       every sink, when the next sweep begins; with more, it waits (10,000). What runs downstream
-      never delays the sweep that is under way: its results are kept here until they are read. With
-      0 a sweep has ended only when all its results have arrived.
+      never delays the sweep that is under way: its results are kept here until they are read, some
+      megabytes in memory and what is more in a temporary file. With 0 a sweep has ended only when
+      all its results have arrived.
 
     Raises ValueError or TypeError for an option that makes no sense. At the start,
     MisconfiguredError for keys or a list of targets that cannot be read, MissingExtra without

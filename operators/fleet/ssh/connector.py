@@ -18,6 +18,7 @@ from .keys import read_keys
 from .known_hosts import KnownHosts
 from .limits import ProbeLimits
 from .not_reached import NotReached
+from .open_files import OutOfFiles
 from .ping import may_ping
 from .reach import Reacher
 from .turns import Turn
@@ -26,6 +27,9 @@ __all__ = ["Connector"]
 
 _KEEPALIVE = 30.0
 """Seconds: how long a kept connection may be silent before the machine is asked."""
+
+_PAUSE, _PATIENCE = 0.1, 30.0
+"""Seconds: when to look again whether a connection more can be opened, and for how long."""
 
 
 class _Client(asyncssh.SSHClient):
@@ -73,6 +77,12 @@ class _Client(asyncssh.SSHClient):
             return False
         return True
 
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Asked where a certificate is signed by somebody who is not known for this machine."""
+        why = "its certificate is signed by another than the one we know"
+        self.problem = NotReached("host_key_changed", why)
+        return False
+
 
 class Connector:
     """Opens connections within the limits; one for each machine that is on the way to others."""
@@ -118,6 +128,18 @@ class Connector:
             raise
 
     async def _reach(self, target: Target, allowance: Allowance) -> socket.socket:
+        """A connection to its port, as soon as this process may open one more."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._reach_at_once(target, allowance)
+            except OutOfFiles as error:
+                if waited >= _PATIENCE:
+                    raise error.told() from None
+                await asyncio.sleep(_PAUSE)
+                waited += _PAUSE
+
+    async def _reach_at_once(self, target: Target, allowance: Allowance) -> socket.socket:
         seconds, reacher = self._limits.connect_seconds, self._reacher
         ping, pinging = self._limits.ping_seconds, False
         try:
@@ -134,6 +156,7 @@ class Connector:
         except OutOfTime as error:
             raise NotReached("timeout" if error.whole else "unreachable", str(error)) from None
         except OSError as error:
+            OutOfFiles.check(error)
             if ping is not None and pinging:
                 raise of_ping(error, ping) from None
             raise of_connect(error, seconds) from None
@@ -163,6 +186,11 @@ class Connector:
                     options=options,
                     client_factory=lambda: client,
                     known_hosts=self._known.load(),
+                    server_host_key_algs=self._known.algorithms(
+                        target.address,
+                        "" if connected is None else str(connected.getpeername()[0]),
+                        target.port,
+                    ),
                     **given,
                 )
         except asyncssh.ChannelOpenError as error:

@@ -31,6 +31,8 @@ def of_ping(error: OSError, seconds: float) -> NotReached:
 def of_connect(error: OSError, seconds: float) -> NotReached:
     """The connection could not be opened."""
     if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_AGAIN:
+            return NotReached("unreachable", "no name server answers for its name")
         return NotReached("unreachable", "its name does not resolve")
     if isinstance(error, TimeoutError) and error.errno is None:
         return NotReached("unreachable", f"nothing answers within {seconds:g} s")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import asyncssh
+from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from ....runtime.contracts import MisconfiguredError
 
@@ -51,6 +52,19 @@ class KnownHosts:
         """Whether any key or authority is known for this machine."""
         trusted, authorities, *_ = self.load().match(host, address, _told(port))
         return bool(trusted or authorities)
+
+    def algorithms(self, host: str, address: str, port: int) -> list[str]:
+        """The kinds of keys to ask this machine for: those that are known of it, then all others.
+
+        Asked only for what is known, one that was set up anew with a key of another kind would
+        find nothing in common with us, and not be told from one that is busy. Certificates are
+        asked for where it is known who may sign them.
+        """
+        trusted, authorities, *_ = self.load().match(host, address, _told(port))
+        known = [algorithm for key in trusted for algorithm in key.sig_algorithms]
+        signed = get_default_certificate_algs() if authorities else []
+        algorithms = [*signed, *known, *get_default_public_key_algs()]
+        return [one.decode("ascii") for one in dict.fromkeys(algorithms)]
 
     def record(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Write down the key of a new machine; return whether it is the one that is now known.

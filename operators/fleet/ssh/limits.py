@@ -30,7 +30,10 @@ class ProbeLimits:
     At once: `max_testing` (256), targets that are waited for to answer; `max_connecting` (32),
     handshakes, which are work for this machine; `max_running` (256), targets with a command under
     way. Time in which a target waits for one of these does not count against any limit of its own,
-    so that none looks down because this machine is busy.
+    so that none looks down because this machine is busy. Each is an open file: when the job opens,
+    this process is let have as many as it may (up to 65,536); connections for which that leaves no
+    room are not kept, and where none can be opened at all, targets wait for one, and the job fails
+    after half a minute.
 
     Raises ValueError or TypeError for a wrong one.
     """

@@ -177,7 +177,7 @@ def test_what_is_no_parser_is_refused() -> None:
     with pytest.raises(TypeError, match="give an async one to map"):
         parse(waits)
     with pytest.raises(TypeError, match=r"write parse\(FromDdc\(\)\)"):
-        parse(FromDdc)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        parse(FromDdc)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
     with pytest.raises(TypeError, match="a parser is a function, or has a parse_result, unlike 7"):
         parse(7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 

@@ -195,6 +195,32 @@ def test_a_key_that_has_changed_is_refused_and_the_others_go_on(
     assert other[1] not in str(found)
 
 
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "ssh-rsa"])
+def test_a_key_of_another_kind_than_the_one_we_know_is_a_change(
+    farm: Farm, tmp_path: Path, kind: str
+) -> None:
+    """As of a machine that was set up anew: it has no key of the kind that it had."""
+    path = tmp_path / "known_hosts"
+    first = farm.machines[0]
+    key: Any = _SSH.generate_private_key(kind)
+    place = first.public_key.split()[0]
+    path.write_text(f"{place} {key.export_public_key().decode()}")
+    [result] = asked(access(farm, known_hosts=str(path)), [good(farm)], "true")
+    assert (result["outcome"], result["attempt"]) == ("host_key_changed", 1)
+
+
+def test_a_machine_with_keys_of_several_kinds_is_asked_for_the_one_we_know(tmp_path: Path) -> None:
+    key: Any = _SSH.generate_private_key("ecdsa-sha2-nistp256")
+    key.write_private_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o600)
+    with Farm(1, options=f"HostKey {tmp_path / 'key'}") as farm:
+        place = farm.machines[0].public_key.split()[0]
+        (tmp_path / "known").write_text(f"{place} {key.export_public_key().decode()}")
+        known = access(farm, known_hosts=str(tmp_path / "known"))
+        [result] = asked(known, [good(farm)], "true")
+    assert result["outcome"] == "ok"
+
+
 def test_who_is_not_let_in_is_told_so_without_a_word_of_the_key(farm: Farm, tmp_path: Path) -> None:
     stranger: Any = _SSH.generate_private_key("ssh-ed25519")
     stranger.write_private_key(tmp_path / "key")
