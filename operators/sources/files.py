@@ -24,15 +24,9 @@ from ...runtime.contracts import (
 from ._file_clean import Clean, Cleaner
 from ._file_listing import Found, list_files
 from ._file_log import FileLog, file_note, is_same
-from ._file_pieces import pieces_of, schema_of_file
-from ._file_schema import (
-    FORMATS,
-    Format,
-    check_types,
-    checked_schema,
-    database,
-    schema_text,
-)
+from ._file_pieces import pieces_of
+from ._file_sample import schema_of_file
+from ._file_schema import FORMATS, Format, checked_schema, database, known_types, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 
@@ -118,10 +112,10 @@ class Files(Source[Row]):
         """Have a reader; which files there are is seen when the first is read."""
         self._context = context
         self._log = FileLog()
-        self._log.schema = self._given
         self._database = database()
         if self._given is not None:
-            await context.in_thread(check_types, self._database, self._given)
+            self._given = await context.in_thread(known_types, self._database, self._given)
+            self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
         self._waiting: deque[Found] = deque()
