@@ -238,7 +238,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_told(
 ) -> None:
     write(tmp_path / "a.json", {"n": 1}, at=0)
     gone = write(tmp_path / "b.json", {"n": 2}, at=1)
-    module: Any = importlib.import_module("thalweg.operators.sources.files")
+    module: Any = importlib.import_module("thalweg.operators.sources._waiting_files")
     listed: Any = module.list_files
 
     def then_gone(*given: Any) -> Any:
@@ -352,6 +352,22 @@ def test_files_are_put_away_when_their_rows_have_arrived(tmp_path: Path, clean: 
     assert not list(folder.iterdir())
     if clean == "archive":
         assert sorted(path.name for path in archive.iterdir()) == [f"{at}.json" for at in range(5)]
+
+
+def test_a_folder_that_was_emptied_by_reading_it_had_files(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {"n": 1})
+
+    async def main() -> None:
+        source = sources.files(tmp_path, format="ndjson", schema={"n": int}, clean="delete")
+        await source.open(context())
+        while (read := await source.read(1024)) is not None:
+            if isinstance(read, Read) and read.lane:
+                await source.ack(read.lane, read.positions[-1])
+        assert await source.read(1024) is None
+        await source.close()
+
+    run_virtual(main)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("every", [100, 1])
