@@ -29,11 +29,12 @@ class SourceCase(Generic[R]):
     """A source and what it must read.
 
     `make` returns a new prototype, ready to read `expected` from its beginning and then end;
-    signals are passed over, and of columns each row is a record. A source that overrides `seek` must go on, from `make`, behind whatever
-    another one had read. `rejected` is the number of pieces of input that it must reject (0).
-    `repeatable` is False for a source whose records are gone once they are read, such as a queue.
-    `survives_cancel` is False for one that cannot go on after a read was cancelled; a job never
-    asks for that. `patience` limits each call, in seconds of the loop's time (10).
+    signals are passed over, and of columns each row is a record. A source that overrides `seek`
+    must go on, from `make`, behind whatever another one had read. `rejected` is the number of
+    pieces of input that it must reject (0). `repeatable` is False for a source whose records are
+    gone once they are read, such as a queue. `survives_cancel` is False for one that cannot go on
+    after a read was cancelled; a job never asks for that. `patience` limits each call, in seconds
+    of the loop's time (10).
 
     >>> import asyncio
     >>> from thalweg.operators import sources
