@@ -91,6 +91,8 @@ def _nodes_of(actor: Actor, now: float) -> list[NodeProgress]:
             late=one.late,
             in_flight=one.in_flight or actor.holding,
             retries=one.retries,
+            converted=one.converted,
+            seconds_converting=round(one.converting, 6),
             seconds_busy=round(busy, 6),
             seconds_waiting_for_input=round(for_input, 6),
             seconds_waiting_for_output=round(for_output, 6),
