@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from thalweg import DeadLetter, Graph, Row
+from thalweg import DeadLetter, Graph
 from thalweg.operators import as_of_join, sinks, sources
 
 
 def test_records_without_keys_are_told_and_not_taken_for_pairs() -> None:
     out, letters = list[Any](), list[DeadLetter]()
     graph = Graph("keyless")
-    orders: list[Row] = [{"user": "ann", "at": 10}]
+    orders: list[dict[str, Any]] = [{"user": "ann", "at": 10}]
     left = graph.read("orders", sources.records(orders)).event_time(
         lambda row: row["at"], unit="s", name="ordered"
     )
