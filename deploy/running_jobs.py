@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,13 +40,14 @@ class RunningJob:
 
 
 def folder_of_jobs() -> Path:
-    """Where they are told: a folder that only this user can look into, in memory where there is
-    one.
+    """Where they are told: `THALWEG_JOBS`, else a folder of this user's, the same for what a shell,
+    cron or a service starts, whose variables differ.
     """
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.path.isabs(base):
-        return Path(base, "thalweg", "jobs")
-    return Path(tempfile.gettempdir(), f"thalweg-{os.getuid()}", "jobs")
+    given, user = os.environ.get("THALWEG_JOBS"), os.getuid()
+    if given:
+        return Path(given).absolute()
+    of_user = Path(f"/run/user/{user}")
+    return of_user / "thalweg-jobs" if of_user.is_dir() else Path(f"/tmp/thalweg-jobs-{user}")
 
 
 @contextlib.contextmanager
@@ -105,14 +105,15 @@ def find_job(name: str) -> RunningJob:
 
 def _check_owner(folder: Path) -> None:
     """Raise ThalwegError where others could tell us of jobs: the folder above may be anybody's."""
-    for one in (folder.parent, folder):
-        status = one.lstat()
-        if (
-            not stat.S_ISDIR(status.st_mode)
-            or status.st_uid != os.getuid()
-            or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        ):
-            raise ThalwegError(f"{one} is not a folder that only its user, who we are, can change")
+    status = folder.lstat()
+    if (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid != os.getuid()
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise ThalwegError(
+            f"{folder} is no folder that only you can write to: name another by THALWEG_JOBS"
+        )
 
 
 def _read(path: Path) -> RunningJob | None:

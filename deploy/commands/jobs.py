@@ -18,6 +18,7 @@ examples:
 
 It lists the jobs that this user has started with `thalweg run`: name, id, process, and the address
 that each was given by --http. By name or id they are asked: thalweg sql NAME 'from counts'.
+They are told in the folder THALWEG_JOBS, or where that is not set in one of this user's.
 """
 
 

@@ -33,8 +33,8 @@ graph.read("rows", sources.push()).to("rows_table", sinks.table("rows", columns=
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    return tmp_path / "run" / "thalweg" / "jobs"
+    monkeypatch.setenv("THALWEG_JOBS", str(tmp_path / "jobs"))
+    return tmp_path / "jobs"
 
 
 def job(name: str, number: int = 1, address: str | None = None) -> RunningJob:
@@ -77,7 +77,7 @@ def test_a_folder_that_others_can_write_to_tells_nothing(folder: Path) -> None:
     with told(job("words")):
         os.chmod(folder, 0o777)
         assert running_jobs() == []
-    with pytest.raises(ThalwegError, match="only its user"), told(job("words")):
+    with pytest.raises(ThalwegError, match="only you can write to"), told(job("words")):
         pass
     folder.chmod(0o700)
     assert list(folder.iterdir()) == []
