@@ -41,7 +41,9 @@ def ssh_probe(
     says or hangs is such a record too, each with an outcome of its own, and holds up no other.
     Several probes of a target run one after another on one connection. They run with low priority
     unless told otherwise, and end there, with all that they have started, when their time is over
-    or this process is, whatever ended it. Targets are POSIX systems; others are told `unsupported`.
+    or this process is, whatever ended it; where the network is cut without a word, when their time
+    is over, which the target keeps by itself. Targets are POSIX systems; others are told
+    `unsupported`.
 
     Parameters (lengths of time are seconds, or text such as "15min"):
 

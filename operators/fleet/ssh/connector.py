@@ -57,9 +57,12 @@ class _Client(asyncssh.SSHClient):
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
-        """Asked where the key is not one that is known for this machine."""
+        """Asked where the key was not one that is known for this machine, a moment ago."""
         try:
-            if self._known.knows(host, addr, port):
+            accepted = self._known.accepts(host, addr, port, key)
+            if accepted:
+                return True  # It was met and written down meanwhile, under another name.
+            if accepted is False:
                 self.problem = NotReached("host_key_changed", "its key is not the one we know")
                 return False
             if not self._known.trust_new:
@@ -176,6 +179,8 @@ class Connector:
         if given["username"] is None:
             del given["username"]
         try:
+            address = "" if connected is None else str(connected.getpeername()[0])
+            expected = self._known.expected(target.address, address, target.port)
             async with allowance.spend("the handshake", self._limits.handshake_seconds):
                 ssh = await asyncssh.connect(
                     target.address,
@@ -185,12 +190,8 @@ class Connector:
                     config=None,
                     options=options,
                     client_factory=lambda: client,
-                    known_hosts=self._known.load(),
-                    server_host_key_algs=self._known.algorithms(
-                        target.address,
-                        "" if connected is None else str(connected.getpeername()[0]),
-                        target.port,
-                    ),
+                    known_hosts=expected.keys,
+                    server_host_key_algs=expected.algorithms,
                     **given,
                 )
         except asyncssh.ChannelOpenError as error:

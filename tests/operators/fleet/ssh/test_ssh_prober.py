@@ -177,6 +177,18 @@ def test_trust_on_first_use_writes_the_key_down_and_checks_it_from_then_on(
     assert sorted(path.read_text().splitlines()) == written
 
 
+def test_one_new_machine_under_several_names_is_trusted_under_each(
+    farm: Farm, tmp_path: Path
+) -> None:
+    """They meet it at once: what the first one writes down is no change for the others."""
+    trusting = access(farm, known_hosts=str(tmp_path / "known_hosts"), trust_new=True)
+    one = good(farm)
+    names = [Target(f"t{number}", host=one.host, port=one.port) for number in range(8)]
+    found = asked(trusting, names, "true")
+    assert [result["outcome"] for result in found] == ["ok"] * 8
+    assert (tmp_path / "known_hosts").read_text() == f"{farm.machines[0].public_key}\n"
+
+
 @pytest.mark.parametrize("trust_new", [False, True])
 def test_a_key_that_has_changed_is_refused_and_the_others_go_on(
     farm: Farm, tmp_path: Path, trust_new: bool
