@@ -69,7 +69,7 @@ class Total(Small):
         self.total = json.loads(data)
 
 
-GIVEN = [numbers(1, 5, 0, 2), Trigger(0), numbers(9, 3), Trigger(1)]
+GIVEN: list[Any] = [numbers(1, 5, 0, 2), Trigger(0), numbers(9, 3), Trigger(1)]
 SMALL = ColumnCase(Small, GIVEN, rows("n", 1, 0, 2, 3), bad=numbers(-1))
 TOTAL = ColumnCase(Total, GIVEN, rows("total", 8, 20, -20), bad=numbers(-1, -2), late=rows("n", 0))
 TIMED = Columns(pa.table({"at": [1, 3, 12, 2, 25, 14], "x": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]}))
