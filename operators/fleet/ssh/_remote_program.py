@@ -23,7 +23,9 @@ from functools import cache
 __all__ = ["LAUNCHER", "program"]
 
 LAUNCHER = (
-    """exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;while IFS= read -r l;do """
+    """test -x /usr/bin/perl && /usr/bin/perl -e 'sysread STDIN,$p,65536,length$p or exit until$p=~"""
+    r"""/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@'"""
+    """ || exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;while IFS= read -r l;do """
     """case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
 )
 
@@ -37,7 +39,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # Whoever leads a group can end all that is in it. sshd sees to that; another server may not.
 g=; kill -0 "-$$" 2>/dev/null && g=1
 own=; command -v setsid >/dev/null 2>&1 && own=setsid
-[ -z "$g" ] && [ -n "$own" ] && [ -z "$again" ] && exec setsid /bin/sh -c "again=1;$p"
+[ -z "$g" ] && [ -n "$own" ] && [ -z "$again" ] && exec setsid /bin/sh -c "again=1;e='$e';$p"
 if [ -z "$own" ] && command -v perl >/dev/null 2>&1; then
   own='perl -MPOSIX -e setsid;exec(@ARGV)'
 fi
@@ -52,6 +54,8 @@ if [ "$x" = 1 ]; then
 fi
 d=
 if [ "$b" -gt 0 ]; then
+  # Before it stands the program for those that have Perl.
+  while IFS= read -r a; do [ "$a" != "$e" ] || break; done
   u=$(umask); umask 077
   for a in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME"; do
     [ -n "$a" ] && mkdir "$a/thalweg.$k" 2>/dev/null || continue

@@ -12,6 +12,7 @@ from typing import Literal
 from ..probes._template import command_with, known_of, text_with
 from ..probes.probe import Probe
 from ..targets.target import Target
+from ._perl_program import perl_program
 from ._remote_program import LAUNCHER, program
 
 __all__ = ["Ending", "RemoteRun", "remote_run"]
@@ -166,12 +167,12 @@ def remote_run(probe: Probe, target: Target, payload: bytes = b"") -> RemoteRun:
         "x": str(int(probe.exclusive)),
         "w": str(int(probe.modest)),
         "b": str(len(payload)),
-        "f": shlex.quote(name),
-        "c": shlex.quote(command),
+        "f": name,
+        "c": command,
     }
-    assigned = "".join(f"{name}={value}\n" for name, value in settings.items())
-    end = f"#{marker}"
-    text = f"{end}\n{assigned}{program()}{end}\n"
+    end = f"#{marker}\n"
+    assigned = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    text = f"{end}{assigned}{program()}{end}{perl_program(settings)}{end}"
     sent = text.encode("utf-8", "surrogateescape") + payload
     return RemoteRun(command=LAUNCHER, sent=sent, limit=probe.max_output, marker=marker)
 

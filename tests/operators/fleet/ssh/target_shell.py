@@ -15,14 +15,17 @@ import pytest
 
 from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
 
-SHELLS = ("dash", "bash", "busybox")
+SHELLS = ("dash", "bash", "busybox", "perl")
+"""What may run a probe there; a target that has Perl needs no more of its shell than to start it."""
 
 
 def shell_named(name: str, folder: Path) -> str:
-    """The path of a program that takes `-c` as that shell does."""
+    """The path of a program that takes `-c` as that shell does, or `perl`."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not installed")
+    if name == "perl":
+        return name
     if name != "busybox":
         return found
     applet = folder / "busybox-sh"
@@ -71,9 +74,17 @@ def start(
     leads: bool = True,
     environment: dict[str, str] | None = None,
 ) -> Session:
-    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell."""
+    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell.
+
+    Only where `shell` is `perl` the target has it.
+    """
+    command = run.command
+    if shell == "perl":
+        shell = "/bin/sh"
+    else:
+        command = command.replace("/usr/bin/perl", "/usr/bin/none").replace("/bin/sh", shell)
     process = subprocess.Popen(
-        [login, "-c", run.command.replace("/bin/sh", shell)],
+        [login, "-c", command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -138,21 +138,21 @@ def test_a_binary_is_sent_byte_for_byte(shell: str, tmp_path: Path) -> None:
     assert (ending.kind, ending.exit_status) == ("ran", 0)
 
 
-def test_a_folder_in_which_nothing_may_run_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_in_which_nothing_may_run_is_passed_over(shell: str, tmp_path: Path) -> None:
     file = tmp_path / "check.sh"
     file.write_text("#!/bin/sh\necho $0\n")
     what = script(file)
-    environment = {**os.environ, "TMPDIR": "/proc"}
-    ending = start(remote_run(what, TARGET, what.payload()), environment=environment).ending()
+    run = remote_run(what, TARGET, what.payload())
+    ending = start(run, shell, environment={**os.environ, "TMPDIR": "/proc"}).ending()
     assert ending.stdout.startswith(b"/tmp/")
 
 
-def test_a_script_that_does_not_arrive_as_a_whole_is_not_run(tmp_path: Path) -> None:
+def test_a_script_that_does_not_arrive_as_a_whole_is_not_run(shell: str, tmp_path: Path) -> None:
     file = tmp_path / "check.sh"
     file.write_text("#!/bin/sh\necho ran\n")
     what = script(file)
     run = remote_run(what, TARGET, what.payload())
-    session = start(RemoteRun(run.command, run.sent[:-3], run.limit, run.marker))
+    session = start(RemoteRun(run.command, run.sent[:-3], run.limit, run.marker), shell)
     session.close_input()
     ending = session.ending()
     assert (ending.kind, ending.stdout) == ("failed", b"")
@@ -282,18 +282,23 @@ def test_it_runs_where_a_program_is_missing(missing: str, shell: str, tmp_path: 
     assert (ending.kind, ending.stdout) == ("late", b"yes\n")
 
 
-def test_a_server_that_makes_no_group_is_made_up_for(shell: str) -> None:
-    ending = start(remote_run(probe("echo yes"), TARGET), shell, leads=False).ending()
-    assert (ending.kind, ending.stdout) == ("ran", b"yes\n")
+def test_a_server_that_makes_no_group_is_made_up_for(shell: str, tmp_path: Path) -> None:
+    file = tmp_path / "say.sh"
+    file.write_text("#!/bin/sh\necho yes\n")
+    for what in (probe("echo yes"), script(file)):
+        run = remote_run(what, TARGET, what.payload())
+        ending = start(run, shell, leads=False).ending()
+        assert (ending.kind, ending.stdout) == ("ran", b"yes\n")
 
 
 @pytest.mark.parametrize("login", ["bash", "fish", "tcsh", "zsh", "mksh"])
-def test_the_login_shell_may_be_another(login: str) -> None:
+@pytest.mark.parametrize("by", ["/bin/sh", "perl"])
+def test_the_login_shell_may_be_another(login: str, by: str) -> None:
     found = shutil.which(login)
     if found is None:
         pytest.skip(f"{login} is not installed")
     run = remote_run(probe("echo 'a  !b' \"$0\"; exit 7"), TARGET)
-    ending = start(run, login=found).ending()
+    ending = start(run, by, login=found).ending()
     assert (ending.kind, ending.exit_status) == ("ran", 7)
     assert ending.stdout.startswith(b"a  !b")
 
