@@ -6,8 +6,11 @@ machine that is most of what a probe costs.
 
 It is one loop, which waits for whichever comes first: the end of standard input (the coordinator is
 gone), output of the probe, room for it on the way to the coordinator, the end of the probe, its
-limit, and that of the patience with those that hold its output open. It uses no module, and is sent
-without the parts that a probe does not need: to read it there is a third of what it takes.
+limit, and that of the patience with those that hold its output open. It uses no module: to load one
+takes longer than all the rest.
+
+When a run is over it stays for the next one on the same connection, which then costs no more than
+the probe itself, and ends with standard input.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ from functools import cache
 
 __all__ = ["perl_program"]
 
-# Set by those who send it: what `_remote_program` has, under the same names. `$p` is what has come
-# of standard input; the match that found this program ends before the script.
-_START = r"""
-$p = substr $p, $+[0];
+# Set by those who send it, for each run: what `_remote_program` has, under the same names. `$p` is
+# what has come of standard input; the match that found this program ends before the script.
+_KNOWN = r"""
 $ENV{LC_ALL} = 'C';
 $ENV{PATH} .= ':/usr/local/sbin:/usr/sbin:/sbin';
 $SIG{PIPE} = 'IGNORE';
+$SIG{CHLD} = sub { $dead = 1 };
+$SIG{$_} = \&gone for 'TERM', 'INT', 'HUP';
 sub now {
   open my $h, '<', '/proc/uptime' or return time;
   return (split ' ', <$h>)[0];
@@ -36,12 +40,21 @@ sub put {
     substr($text, 0, $n || 0) = '';
   }
 }
-sub leave {
-  system 'rm', '-rf', $d if defined $d;
-  if (@_) { put(STDERR, "$m end\n"); put(STDOUT, "$m end $_[0]\n") }
-  exit 0;
+sub begin {
+  $p = substr $p, $_[0];
+  $d = $q = $s = undef;
+  put(STDOUT, "$m begin\n");
+  put(STDERR, "$m stays\n$m begin\n");
 }
-sub refuse { leave("$_[0] - - - - - - - $_[1]") }
+sub over {
+  system 'rm', '-rf', $d if defined $d;
+  put(STDERR, "$m end\n");
+  put(STDOUT, "$m end $_[0]\n");
+  $p = '';
+  # In what has started this program: the next run is waited for.
+  next RUN;
+}
+sub refuse { over("$_[0] - - - - - - - $_[1]") }
 sub halt {
   kill 'KILL', -$q;
   # Asked to end before it had its group.
@@ -58,10 +71,99 @@ $hunt = q{
   }
 };
 sub hunt { eval $hunt }
-sub gone { if ($q) { halt(); hunt() } leave() }
-$SIG{$_} = \&gone for 'TERM', 'INT', 'HUP';
-put(STDOUT, "$m begin\n");
-put(STDERR, "$m begin\n");
+sub gone {
+  if ($q) { halt(); hunt() }
+  system 'rm', '-rf', $d if defined $d;
+  exit 0;
+}
+sub run {
+  pipe my $out, my $out_there or refuse('failed', "no pipe can be made there: $!");
+  pipe my $err, my $err_there or refuse('failed', "no pipe can be made there: $!");
+  $dead = 0;
+  my $t0 = now();
+  $q = fork;
+  defined $q or refuse('failed', "no process can be started there: $!");
+  if (!$q) {
+    $SIG{$_} = 'DEFAULT' for 'PIPE', 'CHLD', 'TERM', 'INT', 'HUP';
+    setpgrp 0, 0;
+    modest() if $w;
+    $ENV{THALWEG_PROBE} = $k;
+    $ENV{THALWEG_SCRIPT} = (defined $d ? $d : '') . "/$f";
+    open STDIN, '<', '/dev/null';
+    open STDOUT, '>&', $out_there;
+    open STDERR, '>&', $err_there;
+    exec '/bin/sh', '-c', $c;
+    exit 127;
+  }
+  setpgrp $q, $q;
+  close $out_there;
+  close $err_there;
+  my %from = (0, $out, 1, $err);
+  my @to = (STDOUT, STDERR);
+  my @kept = ('', '');
+  my @room = ($o, $o);
+  my @dropped = (0, 0);
+  my $over = 0;
+  my $pause = 0.005;
+  # So many bytes can be written without waiting where there is room for any.
+  my $step = $^O eq 'linux' ? 4096 : 512;
+  my ($v, $t1);
+  for (;;) {
+    my $t = now();
+    if ($dead && !defined $s) {
+      waitpid $q, 0;
+      $s = $? & 127 ? 128 + ($? & 127) : $? >> 8;
+      hunt() if $v;
+      halt();
+      $v ||= 'ran';
+      $t1 = $t;
+    } elsif (!$v && $t >= $t0 + $l) {
+      $v = 'late';
+      halt();
+      hunt();
+    }
+    if (defined $s) {
+      # What the probe left behind may hold its output open: nobody waits for that for long.
+      if (%from && $t >= $t1 + $over + 1) {
+        hunt();
+        %from = () if ++$over > 1;
+      }
+      last unless %from || length "$kept[0]$kept[1]";
+    }
+    my ($read, $write) = ('', '');
+    vec($read, 0, 1) = 1;
+    for (0, 1) {
+      if (length $kept[$_]) { vec($write, $_ + 1, 1) = 1 }
+      elsif ($from{$_}) { vec($read, fileno $from{$_}, 1) = 1 }
+    }
+    my $wait = $v ? 1 : $t0 + $l - $t;
+    $wait = 1 if $wait > 1;
+    # A signal that comes just before this is heard only after it.
+    if (!%from && !defined $s && $pause < $wait) { $wait = $pause; $pause *= 2 }
+    next if 1 > select $read, $write, undef, $wait;
+    if (vec $read, 0, 1) { sysread STDIN, $p, 65536 or gone() }
+    for (0, 1) {
+      if (vec $write, $_ + 1, 1) {
+        my $n = syswrite $to[$_], $kept[$_], $step;
+        substr($kept[$_], 0, defined $n ? $n : length $kept[$_]) = '';
+      } elsif ($from{$_} && vec $read, fileno $from{$_}, 1) {
+        my $n = sysread $from{$_}, $p, 65536 or delete $from{$_}, next;
+        $kept[$_] = substr $p, 0, $room[$_];
+        $room[$_] -= length $kept[$_];
+        $dropped[$_] += $n - length $kept[$_];
+      }
+    }
+  }
+  my $name = '-';
+  if ($s > 128) {
+    require Config;
+    $name = (split ' ', $Config::Config{sig_name})[$s - 128] || '-';
+  }
+  over("$v $s $name $t0 $t1 @dropped $over");
+}
+"""
+_BEGIN = r"""
+begin($+[0]);
 """
 _EXCLUSIVE = r"""
 @users = map /^(\S+)/, `who 2>/dev/null`;
@@ -86,8 +188,8 @@ for (grep length, $ENV{TMPDIR}, '/tmp', '/var/tmp', '/dev/shm', $ENV{HOME}) {
   system 'rm', '-rf', $d;
   undef $d;
 }
-defined $d or refuse('failed', 'no folder there takes a script and lets it run');
 umask $mask;
+defined $d or refuse('failed', 'no folder there takes a script and lets it run');
 """
 _MODEST = r"""
 sub modest {
@@ -101,96 +203,18 @@ sub modest {
 }
 """
 _RUN = r"""
-pipe my $out, my $out_there or exit 1;
-pipe my $err, my $err_there or exit 1;
-$SIG{CHLD} = sub { $dead = 1 };
-$t0 = now();
-$q = fork;
-defined $q or refuse('failed', "no process can be started there: $!");
-if (!$q) {
-  $SIG{$_} = 'DEFAULT' for 'PIPE', 'CHLD', 'TERM', 'INT', 'HUP';
-  setpgrp 0, 0;
-  modest() if $w;
-  $ENV{THALWEG_PROBE} = $k;
-  $ENV{THALWEG_SCRIPT} = (defined $d ? $d : '') . "/$f";
-  open STDIN, '<', '/dev/null';
-  open STDOUT, '>&', $out_there;
-  open STDERR, '>&', $err_there;
-  exec '/bin/sh', '-c', $c;
-  exit 127;
-}
-setpgrp $q, $q;
-close $out_there;
-close $err_there;
-%from = (0, $out, 1, $err);
-@to = (STDOUT, STDERR);
-@kept = ('', '');
-@room = ($o, $o);
-@dropped = (0, 0);
-$over = 0;
-$pause = 0.005;
-# So many bytes can be written without waiting where there is room for any.
-$step = $^O eq 'linux' ? 4096 : 512;
-for (;;) {
-  $t = now();
-  if ($dead && !defined $s) {
-    waitpid $q, 0;
-    $s = $? & 127 ? 128 + ($? & 127) : $? >> 8;
-    hunt() if $v;
-    halt();
-    $v ||= 'ran';
-    $t1 = $t;
-  } elsif (!$v && $t >= $t0 + $l) {
-    $v = 'late';
-    halt();
-    hunt();
-  }
-  if (defined $s) {
-    # What the probe left behind may hold its output open: nobody waits for that for long.
-    if (%from && $t >= $t1 + $over + 1) {
-      hunt();
-      %from = () if ++$over > 1;
-    }
-    last unless %from || length "$kept[0]$kept[1]";
-  }
-  $read = $write = '';
-  vec($read, 0, 1) = 1;
-  for (0, 1) {
-    if (length $kept[$_]) { vec($write, $_ + 1, 1) = 1 }
-    elsif ($from{$_}) { vec($read, fileno $from{$_}, 1) = 1 }
-  }
-  $wait = $v ? 1 : $t0 + $l - $t;
-  $wait = 1 if $wait > 1;
-  # A signal that comes just before this is heard only after it.
-  if (!%from && !defined $s && $pause < $wait) { $wait = $pause; $pause *= 2 }
-  next if 1 > select $read, $write, undef, $wait;
-  if (vec $read, 0, 1) { sysread STDIN, $p, 65536 or gone() }
-  for (0, 1) {
-    if (vec $write, $_ + 1, 1) {
-      $n = syswrite $to[$_], $kept[$_], $step;
-      substr($kept[$_], 0, defined $n ? $n : length $kept[$_]) = '';
-    } elsif ($from{$_} && vec $read, fileno $from{$_}, 1) {
-      $n = sysread $from{$_}, $p, 65536 or delete $from{$_}, next;
-      $kept[$_] = substr $p, 0, $room[$_];
-      $room[$_] -= length $kept[$_];
-      $dropped[$_] += $n - length $kept[$_];
-    }
-  }
-}
-$name = '-';
-if ($s > 128) {
-  require Config;
-  $name = (split ' ', $Config::Config{sig_name})[$s - 128] || '-';
-}
-leave("$v $s $name $t0 $t1 @dropped $over");
+run();
 """
 
 
-def perl_program(settings: dict[str, str]) -> str:
-    """The program for these settings, as it is sent."""
+def perl_program(settings: dict[str, str], *, again: bool = False) -> str:
+    """The program for these settings, as it is sent.
+
+    With `again`, for one that stays from the run before, and so knows what all runs need.
+    """
     needed = {_EXCLUSIVE: "x", _SCRIPT: "b", _MODEST: "w"}
-    parts = (_START, _EXCLUSIVE, _SCRIPT, _MODEST, _RUN)
     assigned = (f"${name}={_quoted(text)};\n" for name, text in settings.items())
+    parts = ("" if again else _KNOWN, _BEGIN, _EXCLUSIVE, _SCRIPT, _MODEST, _RUN)
     given = (_bare(part) for part in parts if settings.get(needed.get(part, "")) != "0")
     return "".join((*assigned, *given))
 
@@ -199,7 +223,7 @@ def perl_program(settings: dict[str, str]) -> str:
 def _bare(part: str) -> str:
     """Without its comments."""
     lines = (line.strip() for line in part.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("#")) + "\n"
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
 def _quoted(text: str) -> str:

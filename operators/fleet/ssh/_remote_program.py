@@ -1,7 +1,8 @@
 r"""The program that runs a probe on its target, in the language of every POSIX shell.
 
 It is sent to standard input, since nothing is installed there; the command line that is executed
-is always `LAUNCHER`, which reads the program up to a line that the first one names. `LAUNCHER`
+is always `LAUNCHER`, which reads the program up to a line that the first one names. After that line
+comes the program for those that have Perl (see `_perl_program`), up to the same line. `LAUNCHER`
 holds nothing that sh, csh or fish understand differently, as a login shell may be any of them.
 
 Its processes tell each other what happens by lines in one pipe, and `finish` decides:
@@ -23,10 +24,10 @@ from functools import cache
 __all__ = ["LAUNCHER", "program"]
 
 LAUNCHER = (
-    """test -x /usr/bin/perl && /usr/bin/perl -e 'sysread STDIN,$p,65536,length$p or exit until$p=~"""
-    r"""/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@'"""
-    """ || exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;while IFS= read -r l;do """
-    """case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
+    """test -x /usr/bin/perl && /usr/bin/perl -e 'RUN:for(;;){sysread STDIN,$p,65536,length$p or """
+    r"""exit until$p=~/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@}'"""
+    """ || exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;"""
+    """while IFS= read -r l;do case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
 )
 
 # Set by those who send it: m the marker, k the cookie in the environment of the probe, l its limit
@@ -54,7 +55,7 @@ if [ "$x" = 1 ]; then
 fi
 d=
 if [ "$b" -gt 0 ]; then
-  # Before it stands the program for those that have Perl.
+  # Before it comes the program for those that have Perl.
   while IFS= read -r a; do [ "$a" != "$e" ] || break; done
   u=$(umask); umask 077
   for a in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME"; do

@@ -7,7 +7,6 @@ import os
 import select
 import shutil
 import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
 
 SHELLS = ("dash", "bash", "busybox", "perl")
-"""What may run a probe there; a target that has Perl needs no more of its shell than to start it."""
+"""What may run a probe there; where there is Perl, its shell only starts that."""
 
 
 def shell_named(name: str, folder: Path) -> str:
@@ -45,24 +44,39 @@ class Session:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def ending(self) -> Ending:
-        """Wait for the end of both outputs, then tell."""
+    def send(self, run: RemoteRun) -> None:
+        """Send one more run to what stays from the one before."""
+        assert self.process.stdin is not None
+        self.run = run
+        self.process.stdin.write(run.again)
+        self.process.stdin.flush()
+
+    def told(self) -> Ending:
+        """Wait until all of the run has come, or both outputs have ended."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        errors: list[bytes] = []
-        stderr = self.process.stderr
-        reader = threading.Thread(target=lambda: errors.append(stderr.read()))
-        reader.start()
-        out = self.process.stdout.read()
-        reader.join()
-        self.process.wait()
+        found = {self.process.stdout: bytearray(), self.process.stderr: bytearray()}
+        open_ones = set(found)
+        out, error = found.values()
+        while open_ones and not (self.run.is_complete(out) and self.run.is_error_complete(error)):
+            for pipe in select.select(open_ones, [], [])[0]:
+                text = os.read(pipe.fileno(), 65_536)
+                found[pipe] += text
+                if not text:
+                    open_ones.remove(pipe)
+        ending = self.run.ending(bytes(out), bytes(error))
+        if ending.kind not in ("cut_off", "unsupported"):
+            assert self.run.is_complete(out)
+            assert self.run.is_error_complete(error)
+        return ending
+
+    def ending(self) -> Ending:
+        """Wait for the end of the run, then of all that it took."""
+        ending = self.told()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
             pipe.close()
-        ending = self.run.ending(out, errors[0])
-        if ending.kind not in ("cut_off", "unsupported"):
-            assert self.run.is_complete(out)
-            assert self.run.is_error_complete(errors[0])
+        self.process.wait()
         return ending
 
 

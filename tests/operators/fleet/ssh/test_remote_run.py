@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_script_that_does_not_arrive_as_a_whole_is_not_run(shell: str, tmp_pat
     file.write_text("#!/bin/sh\necho ran\n")
     what = script(file)
     run = remote_run(what, TARGET, what.payload())
-    session = start(RemoteRun(run.command, run.sent[:-3], run.limit, run.marker), shell)
+    session = start(RemoteRun(run.command, run.sent[:-3], b"", run.limit, run.marker), shell)
     session.close_input()
     ending = session.ending()
     assert (ending.kind, ending.stdout) == ("failed", b"")
@@ -277,9 +278,48 @@ def test_it_runs_where_a_program_is_missing(missing: str, shell: str, tmp_path: 
     run = remote_run(probe("sleep 91 & echo yes; sleep 90", timeout=1, name="tools"), TARGET)
     # Not even those in the folders that are added for such as smartctl.
     bare = run.sent.replace(b"PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin\n", b"")
-    run = RemoteRun(run.command, bare, run.limit, run.marker)
+    run = RemoteRun(run.command, bare, b"", run.limit, run.marker)
     ending = start(run, shell, environment={"PATH": str(tools)}).ending()
     assert (ending.kind, ending.stdout) == ("late", b"yes\n")
+
+
+def test_one_perl_takes_runs_one_after_another_and_ends_with_its_input(tmp_path: Path) -> None:
+    file = tmp_path / "say.sh"
+    file.write_text("#!/bin/sh\necho $1\n")
+    runs = [
+        (probe("echo 0; exit 3"), "ran", b"0\n"),
+        (script(file, args=["1"]), "ran", b"1\n"),
+        (probe("echo 2; sleep 89", timeout=1, name="late"), "late", b"2\n"),
+        (probe("head -c 9999 /dev/zero", max_output=10), "ran", bytes(10)),
+        (script(file, args=["4"], modest=False), "ran", b"4\n"),
+        (probe("kill -9 $$; echo 5", name="killed"), "ran", b""),
+    ]
+    session = begun(probe("echo first"), "perl")
+    assert session.told().stdout == b"first\n"
+    for what, kind, stdout in runs:
+        session.send(remote_run(what, TARGET, what.payload()))
+        ending = session.told()
+        assert (ending.kind, ending.stdout) == (kind, stdout)
+    session.close_input()
+    session.ending()
+    assert session.process.returncode == 0
+
+
+def test_what_runs_there_ends_with_the_perl_that_is_asked_to_end(pids: Path) -> None:
+    session = begun(probe(f"sleep 88 & echo $PPID $! >{pids}; sleep 87", name="long"), "perl")
+    supervisor, child = map(int, pids.read_text().split())
+    os.kill(supervisor, signal.SIGTERM)
+    assert ended(child)
+    assert ended(supervisor)
+    assert session.ending().kind == "cut_off"
+
+
+def test_a_limit_holds_where_nobody_takes_the_output(shell: str, pids: Path) -> None:
+    text = f"echo $$ >{pids}; head -c 9000000 /dev/zero; sleep 86"
+    what = probe(text, timeout=2, max_output=8_000_000, name="full")
+    session = begun(what, shell)
+    assert ended(int(pids.read_text()), 20.0)
+    assert session.ending().kind == "late"
 
 
 def test_a_server_that_makes_no_group_is_made_up_for(shell: str, tmp_path: Path) -> None:
