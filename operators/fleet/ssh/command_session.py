@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from .remote_run import RemoteRun
 
-if TYPE_CHECKING:
-    from asyncssh import SSHClientChannel
-
 __all__ = ["CommandSession", "Printed"]
+
+
+class _Channel(Protocol):
+    """What is used of the channel of a session."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def pause_reading(self) -> object: ...
+
+    def close(self) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,7 @@ class CommandSession:
     """The session of runs, as asyncssh asks for it: bytes come in, and none are buffered."""
 
     def __init__(self, run: RemoteRun) -> None:
-        self._channel: SSHClientChannel[bytes] | None = None
+        self._channel: _Channel | None = None
         self._closed = False
         self._expect(run)
 
@@ -80,7 +87,7 @@ class CommandSession:
         if self._channel is not None:
             self._channel.close()
 
-    def connection_made(self, chan: SSHClientChannel[bytes]) -> None:
+    def connection_made(self, chan: _Channel) -> None:
         """The session is open."""
         self._channel = chan
 
