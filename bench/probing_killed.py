@@ -32,15 +32,16 @@ _RUNNER = LAUNCHER.split("'")[1].encode()
 """What only those have in their arguments that run probes on a target."""
 
 
-def _processes() -> int:
-    """The processes of probes, and of what runs them, whoever their parent is by now."""
-    count = 0
+def _processes(farm: Farm) -> int:
+    """The processes of probes on its machines, and of what runs them, whoever their parent is."""
+    count, home = 0, f"HOME={farm.folder}".encode()
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            ours = _RUNNER in (path / "cmdline").read_bytes()
-            count += ours or b"THALWEG_PROBE=" in (path / "environ").read_bytes()
+            variables = (path / "environ").read_bytes()
+            ours = b"THALWEG_PROBE=" in variables or _RUNNER in (path / "cmdline").read_bytes()
         except OSError:
             continue
+        count += ours and home in variables
     return count
 
 
@@ -65,10 +66,10 @@ def measure_killed(report: Report, machines: int = 60) -> None:
                 with contextlib.suppress(MisconfiguredError):  # Its table is not there yet.
                     if len(query_rows(database, rows)) > machines // 3:
                         break
-            running = _processes()
+            running = _processes(farm)
             process.send_signal(signal.SIGKILL)
         time.sleep(5.0)
-        left = _processes()
+        left = _processes(farm)
         before = query_rows(database, rows)
         subprocess.run(given, env=variables, check=True, timeout=300)
         after = query_rows(database, rows)

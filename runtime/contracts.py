@@ -49,6 +49,7 @@ from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
 from .tables.change import Change, TableMode
+from .tables.results import Results
 from .trail import Attempt
 from .tuning.objective import Throughput
 
@@ -87,6 +88,7 @@ __all__ = [
     "QueryError",
     "Read",
     "Rejected",
+    "Results",
     "Retry",
     "Row",
     "Sink",
@@ -217,6 +219,9 @@ class Sink(ABC, Generic[R_contra]):
 
     table: str | None = None
     """The name of the table of the job that this sink fills, for one that does."""
+
+    takes: Results | None = None
+    """What becomes of results in that table, for the plan to check that they mean the same."""
 
     repeatable: bool = False
     retry: Retry = Retry()
@@ -369,6 +374,8 @@ class Operator(ABC, Generic[R_contra, S_co]):
 
     version: int = 1
     clock: Literal["event", "processing"] = "event"
+    results: Results | None = None
+    """Which results it tells of what it remembers, for one that a table may stand below."""
 
     async def open(self, context: Context) -> None:
         """Get ready. `restore` has not been called yet."""

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
+from ...runtime.contracts import Context, Duration, KeyedState, Operator, Results, in_seconds
 from ._joined import LEFT, Joined, Sided, both_sides, checked_how
 from ._timed_rows import Entry, Timed, time_of
 
@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 class AsOfJoin(Operator[Sided, Joined]):
     """The operator that `as_of_join` makes; see there."""
+
+    results = Results("append")
 
     def __init__(self, how: Literal["inner", "left"], max_age: float) -> None:
         self._inner = how == "inner"

@@ -79,21 +79,15 @@ class Strands:
     def check(self, lane: str, positions: Sequence[int], also: Sequence[int]) -> tuple[int, int]:
         """The first and last position. Raises ValueError when one repeats or goes backwards."""
         everything: Sequence[int] = positions
+        reached = self._reached.get(lane)
+        found = None
         if also:
             everything = sorted([*positions, *also])
+            found = _out_of_order(positions, reached)
+        found = found or _out_of_order(everything, reached)
         first, last = everything[0], everything[-1]
-        reached = self._reached.get(lane)
-        wrong: int | None = None
-        if reached is not None and first <= reached:
-            wrong = first
-        elif not (isinstance(everything, range) and everything.step > 0):
-            previous = reached
-            for position in everything:
-                if previous is not None and position <= previous:
-                    wrong, reached = position, previous
-                    break
-                previous = position
-        if wrong is not None:
+        if found is not None:
+            wrong, reached = found
             what = "repeats" if wrong == reached else "goes back behind"
             raise ValueError(
                 f"position {wrong} of {Origin(self._source, lane, wrong)} {what} position "
@@ -128,3 +122,19 @@ class Strands:
             del self._unsettled[receipt.lane]  # It was forgotten meanwhile.
             self.settled_positions.pop(receipt.lane, None)
         self._settled()
+
+
+def _out_of_order(positions: Sequence[int], reached: int | None) -> tuple[int, int] | None:
+    """The first of these that does not lie behind the one before it, and that one; None for none.
+
+    `reached` is what stands before them all.
+    """
+    if isinstance(positions, range) and positions.step > 0:
+        if reached is not None and positions and positions[0] <= reached:
+            return positions[0], reached
+        return None
+    for position in positions:
+        if reached is not None and position <= reached:
+            return position, reached
+        reached = position
+    return None

@@ -27,6 +27,7 @@ class Surroundings:
         "context",
         "credit_changed",
         "graph",
+        "held_up",
         "limit",
         "loop",
         "starts",
@@ -43,6 +44,7 @@ class Surroundings:
         limit: int,
         context: Callable[[str], Context],
         starved: Callable[[], bool],
+        held_up: Callable[[], bool],
         credit_changed: Callable[[], None],
         checkpoints: Coordinator | None = None,
         anew: frozenset[str] = frozenset(),
@@ -54,6 +56,9 @@ class Surroundings:
         self.limit = limit
         self.context = context
         self.starved = starved
+        """Whether every source that could still read waits for what is under way."""
+        self.held_up = held_up
+        """Whether one of them does."""
         self.credit_changed = credit_changed
         self.checkpoints = checkpoints
         self.anew = anew

@@ -26,13 +26,15 @@ class _Channel(Protocol):
 class Printed:
     """What a run left: all that came, as far as it may.
 
-    `whole` says that the other side told the end of it; `glut`, that it sent more than it may.
+    `whole` says that the other side told the end of it; `glut`, that it sent more than it may;
+    `exited`, that what it was asked to run has ended, and not the connection.
     """
 
     stdout: bytes
     stderr: bytes
     whole: bool
     glut: bool
+    exited: bool
 
 
 class CommandSession:
@@ -47,7 +49,7 @@ class CommandSession:
         self._run = run
         self._out, self._error = bytearray(), bytearray()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._whole = self._glut = False
+        self._whole = self._glut = self._exited = False
 
     def first(self) -> None:
         """Send the run with which it was opened."""
@@ -76,7 +78,7 @@ class CommandSession:
 
     def printed(self) -> Printed:
         """What has come by now."""
-        return Printed(bytes(self._out), bytes(self._error), self._whole, self._glut)
+        return Printed(bytes(self._out), bytes(self._error), self._whole, self._glut, self._exited)
 
     async def ended(self) -> None:
         """Wait until all is there that will come, or far too much."""
@@ -116,9 +118,11 @@ class CommandSession:
 
     def exit_status_received(self, status: int) -> None:
         """The probe's own is in what it printed; this one is that of what runs it."""
+        self._exited = True
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         """See `exit_status_received`."""
+        self._exited = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The session is closed, by the machine or because the connection broke."""

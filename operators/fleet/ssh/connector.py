@@ -13,11 +13,12 @@ from ..targets.target import Target
 from .access import SshAccess
 from .allowance import Allowance, OutOfTime
 from .connection import Connection
-from .faults import of_connect, of_handshake, of_jump, of_tunnel
+from .faults import of_connect, of_handshake, of_jump, of_ping, of_tunnel
 from .keys import read_keys
 from .known_hosts import KnownHosts
 from .limits import ProbeLimits
 from .not_reached import NotReached
+from .ping import may_ping
 from .reach import Reacher
 from .turns import Turn
 
@@ -90,7 +91,12 @@ class Connector:
         self._jumps: dict[tuple[str, ...], asyncio.Task[Connection]] = {}
 
     async def prepare(self) -> None:
-        """Read the keys that all targets share. Raises `MisconfiguredError` where they are bad."""
+        """Read the keys that all targets share. Raises `MisconfiguredError` where they are bad.
+
+        Also where machines are to be pinged, and this process may not.
+        """
+        if self._limits.ping_timeout is not None:
+            may_ping()
         await self._options_of(())
         await self._context.in_thread(self._known.load)
 
@@ -115,15 +121,23 @@ class Connector:
 
     async def _reach(self, target: Target, allowance: Allowance) -> socket.socket:
         seconds, reacher = self._limits.connect_seconds, self._reacher
+        ping, pinging = self._limits.ping_seconds, False
         try:
             async with reacher.turns, allowance.spend("finding its address", max(5.0, seconds)):
                 found = await reacher.resolve(target.address, target.port)
-            # Its own limit is kept inside, where it can be told from our being late.
+            # Their own limits are kept inside, where they can be told from our being late.
+            if ping is not None:
+                pinging = True
+                async with allowance.spend("the ping", 2 * ping + 1.0):
+                    found = await reacher.ping(found, ping)
+                pinging = False
             async with allowance.spend("connecting", 2 * seconds + 1.0):
                 return await reacher.connect(found, seconds)
         except OutOfTime as error:
             raise NotReached("timeout" if error.whole else "unreachable", str(error)) from None
         except OSError as error:
+            if ping is not None and pinging:
+                raise of_ping(error, ping) from None
             raise of_connect(error, seconds) from None
         except UnicodeError:
             raise NotReached("unreachable", "its name is none that could resolve") from None

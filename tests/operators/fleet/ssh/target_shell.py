@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
+
+from ....missing import found
 
 SHELLS = ("dash", "bash", "busybox", "perl")
 """What may run a probe there; where there is Perl, its shell only starts that."""
@@ -20,15 +19,13 @@ SHELLS = ("dash", "bash", "busybox", "perl")
 
 def shell_named(name: str, folder: Path) -> str:
     """The path of a program that takes `-c` as that shell does, or `perl`."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
+    path = found(name)
     if name == "perl":
         return name
     if name != "busybox":
-        return found
+        return path
     applet = folder / "busybox-sh"
-    applet.write_text(f'#!/bin/sh\nexec {found} sh "$@"\n')
+    applet.write_text(f'#!/bin/sh\nexec {path} sh "$@"\n')
     applet.chmod(0o755)
     return str(applet)
 
@@ -55,13 +52,13 @@ class Session:
         """Wait until all of the run has come, or both outputs have ended."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        found = {self.process.stdout: bytearray(), self.process.stderr: bytearray()}
-        open_ones = set(found)
-        out, error = found.values()
+        printed = {self.process.stdout: bytearray(), self.process.stderr: bytearray()}
+        open_ones = set(printed)
+        out, error = printed.values()
         while open_ones and not (self.run.is_complete(out) and self.run.is_error_complete(error)):
             for pipe in select.select(open_ones, [], [])[0]:
                 text = os.read(pipe.fileno(), 65_536)
-                found[pipe] += text
+                printed[pipe] += text
                 if not text:
                     open_ones.remove(pipe)
         ending = self.run.ending(bytes(out), bytes(error))
@@ -75,7 +72,9 @@ class Session:
         ending = self.told()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
-            pipe.close()
+            # Closing writes what is left for one that has ended without reading.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
         self.process.wait()
         return ending
 
@@ -86,11 +85,13 @@ def start(
     *,
     login: str = "/bin/sh",
     leads: bool = True,
+    late: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Session:
     """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell.
 
-    Only where `shell` is `perl` the target has it.
+    Only where `shell` is `perl` the target has it. With `late` the run is sent when that has ended
+    already.
     """
     command = run.command
     if shell == "perl":
@@ -106,6 +107,8 @@ def start(
         env=environment,
     )
     assert process.stdin is not None
+    if late:
+        process.wait()
     head, found, payload = run.sent.rpartition(f"#{run.marker}\n".encode())
     with contextlib.suppress(BrokenPipeError):  # It may have ended without reading.
         process.stdin.write(head.replace(b"/bin/sh", shell.encode()) + found + payload)

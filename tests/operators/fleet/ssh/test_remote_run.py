@@ -14,6 +14,7 @@ from thalweg.operators.fleet.probes.probe import Probe, probe, script
 from thalweg.operators.fleet.ssh.remote_run import RemoteRun, remote_run
 from thalweg.operators.fleet.targets.target import Target
 
+from ....missing import found
 from .target_shell import SHELLS, Session, ended, shell_named, start
 
 TARGET = Target("lab01", host="10.0.3.1", variables={"disk": "/dev/sda"})
@@ -334,11 +335,8 @@ def test_a_server_that_makes_no_group_is_made_up_for(shell: str, tmp_path: Path)
 @pytest.mark.parametrize("login", ["bash", "fish", "tcsh", "zsh", "mksh"])
 @pytest.mark.parametrize("by", ["/bin/sh", "perl"])
 def test_the_login_shell_may_be_another(login: str, by: str) -> None:
-    found = shutil.which(login)
-    if found is None:
-        pytest.skip(f"{login} is not installed")
     run = remote_run(probe("echo 'a  !b' \"$0\"; exit 7"), TARGET)
-    ending = start(run, by, login=found).ending()
+    ending = start(run, by, login=found(login)).ending()
     assert (ending.kind, ending.exit_status) == ("ran", 7)
     assert ending.stdout.startswith(b"a  !b")
 
@@ -351,11 +349,12 @@ def test_what_a_login_shell_prints_is_no_output_of_the_probe(tmp_path: Path) -> 
     assert (ending.stdout, ending.stderr) == (b"yes\n", b"")
 
 
-def test_what_does_not_understand_is_no_posix_system(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_what_does_not_understand_is_no_posix_system(tmp_path: Path, late: bool) -> None:
     login = tmp_path / "login"
-    login.write_text("#!/bin/sh\ncat >/dev/null & echo \"'exec' is not recognized\" >&2; exit 1\n")
+    login.write_text("#!/bin/sh\necho \"'exec' is not recognized\" >&2; exit 1\n")
     login.chmod(0o755)
-    ending = start(remote_run(probe("uptime"), TARGET), login=str(login)).ending()
+    ending = start(remote_run(probe("uptime"), TARGET), login=str(login), late=late).ending()
     assert ending.kind == "unsupported"
     assert "it said: 'exec' is not recognized" in ending.detail
 

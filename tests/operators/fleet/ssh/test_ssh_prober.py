@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +17,25 @@ import pytest
 
 from thalweg.deploy.fleet_farm import Farm
 from thalweg.operators.fleet import ProbeResult, Target
-from thalweg.operators.fleet.probes.probe import Probe, probe, script
+from thalweg.operators.fleet.probes.probe import probe, script
 from thalweg.operators.fleet.probes.visit import Visit
-from thalweg.operators.fleet.ssh.access import SshAccess
 from thalweg.operators.fleet.ssh.limits import ProbeLimits
 from thalweg.operators.fleet.ssh.ssh_prober import SshProber
 from thalweg.runtime.contracts import MisconfiguredError
 from thalweg.testing import context
+
+from .asked_farm import SHORT, access, ask, asked, bad, gone, good, processes_with, until
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("sshd")]
 
 _SSH: Any = asyncssh
 """What it declares of keys is of no type that can be named."""
 
-SHORT = ProbeLimits(connect_timeout=0.5, handshake_timeout=5.0)
-
 
 @pytest.fixture(scope="module")
 def farm(sshd: None) -> Iterator[Farm]:
     with Farm(4, refusing=1, silent=1) as farm:
         yield farm
-
-
-def access(farm: Farm, **options: Any) -> SshAccess:
-    given: dict[str, Any] = {
-        "user": farm.user,
-        "identities": [farm.identity],
-        "agent": False,
-        "known_hosts": farm.known_hosts,
-    }
-    return SshAccess(**{**given, **options})
-
-
-def good(farm: Farm, number: int = 0) -> Target:
-    return [one for one in farm.targets if one.host.startswith("127.1.")][number]
-
-
-def bad(farm: Farm, block: int) -> Target:
-    return next(one for one in farm.targets if one.host.startswith(f"127.{block}."))
-
-
-async def ask(
-    prober: SshProber, targets: Sequence[Target], probes: Sequence[Probe], sweep: int = 1
-) -> list[ProbeResult]:
-    found: list[ProbeResult] = []
-    of = len(targets) * len(probes)
-    async with asyncio.TaskGroup() as group:
-        for target in targets:
-            group.create_task(
-                prober.visit(Visit(sweep, of, target, tuple(probes), {}), found.append)
-            )
-    await prober.rest(targets)
-    return found
-
-
-def asked(
-    with_access: SshAccess,
-    targets: Sequence[Target],
-    *probes: str | Probe,
-    limits: ProbeLimits = SHORT,
-    keep: bool = False,
-) -> list[ProbeResult]:
-    async def main() -> list[ProbeResult]:
-        prober = SshProber(with_access, limits, keep=keep)
-        await prober.open(context())
-        try:
-            wanted = [one if isinstance(one, Probe) else probe(one) for one in probes]
-            return await ask(prober, targets, wanted)
-        finally:
-            await prober.close()
-
-    return asyncio.run(main())
 
 
 class Server:
@@ -118,32 +66,6 @@ class Server:
         self._listener.close()
         for one in self._kept:
             one.close()
-
-
-def processes_with(mark: str) -> list[str]:
-    """The command lines of all processes that hold this text."""
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if mark in line and int(path.parent.name) != os.getpid():
-            found.append(line)
-    return found
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for what happens on another machine: nobody tells."""
-    loop = asyncio.get_running_loop()
-    late = loop.time() + seconds
-    while not condition():
-        assert loop.time() < late, "it has not happened"
-        await asyncio.sleep(0.02)
-
-
-async def gone(mark: str, seconds: float = 5.0) -> None:
-    await until(lambda: not processes_with(mark), seconds)
 
 
 def test_a_good_machine_answers(farm: Farm) -> None:
@@ -495,6 +417,32 @@ def test_a_target_that_runs_no_commands_is_told_as_unsupported() -> None:
         found = asked(access(router), [good(router)] * 10, "uptime")
     assert [result["outcome"] for result in found] == ["unsupported"] * 10
     assert all("This is a router" in result["detail"] for result in found)
+
+
+def test_a_target_whose_shell_ends_without_a_word_is_told_as_unsupported() -> None:
+    with Farm(1, options="ForceCommand exit 1") as closed:
+        [result] = asked(access(closed), [good(closed)], "uptime")
+    assert (result["outcome"], result["bytes"]) == ("unsupported", 0)
+    assert "lets its user run no commands" in result["detail"]
+
+
+def test_a_connection_that_breaks_while_a_probe_runs_is_told_as_lost(farm: Farm) -> None:
+    async def main() -> list[ProbeResult]:
+        prober = SshProber(access(farm), SHORT)
+        await prober.open(context())
+        asking = asyncio.create_task(
+            ask(prober, [good(farm)], [probe("sleep 86398.75 & sleep 86398.75", name="long")])
+        )
+        await until(lambda: any(one.startswith("sleep") for one in processes_with("86398.75")), 20)
+        farm.machines[0].drop()
+        found = await asking
+        await prober.close()
+        await gone("86398.75")
+        return found
+
+    [result] = asyncio.run(main())
+    assert result["outcome"] == "lost"
+    assert result["detail"] == "the session ended before the probe did"
 
 
 def test_the_deadline_covers_everything_together(farm: Farm) -> None:
