@@ -20,6 +20,7 @@ from measure import Report, progress
 from probing_peers import asked_of
 
 from thalweg.deploy.fleet_farm import Farm
+from thalweg.operators.fleet.ssh._remote_program import LAUNCHER
 from thalweg.operators.fleet.usage.query_rows import query_rows
 from thalweg.runtime.contracts import MisconfiguredError
 
@@ -27,17 +28,20 @@ __all__ = ["measure_killed"]
 
 _SCRIPT = Path(__file__).resolve().parent / "peers" / "probing_killed.py"
 _AT_ONCE = 10
+_RUNNER = LAUNCHER.split("'")[1].encode()
+"""What only those have in their arguments that run probes on a target."""
 
 
 def _processes(farm: Farm) -> int:
-    """The processes of probes that run on its machines, whoever their parent is by now."""
+    """The processes of probes on its machines, and of what runs them, whoever their parent is."""
     count, home = 0, f"HOME={farm.folder}".encode()
-    for path in Path("/proc").glob("[0-9]*/environ"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            variables = path.read_bytes()
+            variables = (path / "environ").read_bytes()
+            ours = b"THALWEG_PROBE=" in variables or _RUNNER in (path / "cmdline").read_bytes()
         except OSError:
             continue
-        count += b"THALWEG_PROBE=" in variables and home in variables
+        count += ours and home in variables
     return count
 
 

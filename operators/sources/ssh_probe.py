@@ -57,7 +57,8 @@ def ssh_probe(
       ends when everything was.
     - `sweeps`, `lasting`: the most sweeps, and how long after the first the last one may begin
       (None: no limit).
-    - `keep`: whether connections stay open from one sweep to the next (False).
+    - `keep`: whether connections stay open from one sweep to the next (False), each with a process
+      at its target, where there is Perl, that waits for what to run.
     - `access`: who logs in, with what, and whom it trusts (see `SshAccess`).
     - `limits`: how long each part may take, and how much is under way at once (see `ProbeLimits`).
     - `max_waiting`: so many results may still be on their way through the graph, not delivered to

@@ -27,6 +27,8 @@ __all__ = ["Connector"]
 
 _KEEPALIVE = 30.0
 """Seconds: how long a kept connection may be silent before the machine is asked."""
+_CIPHERS = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
+"""Asked for before all others, which stay: of what a sweep costs here they take the least."""
 
 _PAUSE, _PATIENCE = 0.1, 30.0
 """Seconds: when to look again whether a connection more can be opened, and for how long."""
@@ -252,6 +254,7 @@ class Connector:
             gss_kex=False,
             gss_auth=False,
             x509_trusted_certs=None,
+            encryption_algs=_CIPHERS,
             login_timeout=0,
             keepalive_interval=_KEEPALIVE,
         )

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +13,15 @@ from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
 
 from ....missing import found
 
-SHELLS = ("dash", "bash", "busybox")
+SHELLS = ("dash", "bash", "busybox", "perl")
+"""What may run a probe there; where there is Perl, its shell only starts that."""
 
 
 def shell_named(name: str, folder: Path) -> str:
-    """The path of a program that takes `-c` as that shell does."""
+    """The path of a program that takes `-c` as that shell does, or `perl`."""
     path = found(name)
+    if name == "perl":
+        return name
     if name != "busybox":
         return path
     applet = folder / "busybox-sh"
@@ -39,26 +41,41 @@ class Session:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def ending(self) -> Ending:
-        """Wait for the end of both outputs, then tell."""
+    def send(self, run: RemoteRun) -> None:
+        """Send one more run to what stays from the one before."""
+        assert self.process.stdin is not None
+        self.run = run
+        self.process.stdin.write(run.again)
+        self.process.stdin.flush()
+
+    def told(self) -> Ending:
+        """Wait until all of the run has come, or both outputs have ended."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        errors: list[bytes] = []
-        stderr = self.process.stderr
-        reader = threading.Thread(target=lambda: errors.append(stderr.read()))
-        reader.start()
-        out = self.process.stdout.read()
-        reader.join()
-        self.process.wait()
+        printed = {self.process.stdout: bytearray(), self.process.stderr: bytearray()}
+        open_ones = set(printed)
+        out, error = printed.values()
+        while open_ones and not (self.run.is_complete(out) and self.run.is_error_complete(error)):
+            for pipe in select.select(open_ones, [], [])[0]:
+                text = os.read(pipe.fileno(), 65_536)
+                printed[pipe] += text
+                if not text:
+                    open_ones.remove(pipe)
+        ending = self.run.ending(bytes(out), bytes(error))
+        if ending.kind not in ("cut_off", "unsupported"):
+            assert self.run.is_complete(out)
+            assert self.run.is_error_complete(error)
+        return ending
+
+    def ending(self) -> Ending:
+        """Wait for the end of the run, then of all that it took."""
+        ending = self.told()
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert pipe is not None
             # Closing writes what is left for one that has ended without reading.
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-        ending = self.run.ending(out, errors[0])
-        if ending.kind not in ("cut_off", "unsupported"):
-            assert self.run.is_complete(out)
-            assert self.run.is_error_complete(errors[0])
+        self.process.wait()
         return ending
 
 
@@ -73,10 +90,16 @@ def start(
 ) -> Session:
     """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell.
 
-    With `late` the run is sent when that has ended already.
+    Only where `shell` is `perl` the target has it. With `late` the run is sent when that has ended
+    already.
     """
+    command = run.command
+    if shell == "perl":
+        shell = "/bin/sh"
+    else:
+        command = command.replace("/usr/bin/perl", "/usr/bin/none").replace("/bin/sh", shell)
     process = subprocess.Popen(
-        [login, "-c", run.command.replace("/bin/sh", shell)],
+        [login, "-c", command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

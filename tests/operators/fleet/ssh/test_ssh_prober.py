@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import threading
@@ -321,6 +322,30 @@ def test_kept_connections_are_used_again_and_a_machine_that_was_restarted_is_fou
 
     with Farm(1) as farm:
         asyncio.run(main(farm))
+
+
+def test_one_process_there_runs_all_probes_of_a_kept_connection(farm: Farm) -> None:
+    async def main() -> None:
+        prober = SshProber(access(farm), SHORT, keep=True)
+        await prober.open(context())
+        where = [probe("echo $PPID", name=name) for name in "ab"]
+        found = [
+            int(result["stdout"])
+            for sweep in (1, 2)
+            for result in await ask(prober, [good(farm)], where, sweep)
+        ]
+        assert len(set(found)) == 1
+        os.kill(found[0], signal.SIGKILL)
+        after = await ask(prober, [good(farm)], where, 3)
+        assert [(one["outcome"], one["attempt"]) for one in after] == [("ok", 1)] * 2
+        assert {one["stdout"] for one in after}.isdisjoint({f"{found[0]}\n"})
+        [late] = await ask(prober, [good(farm)], [probe("sleep 86399.5", timeout=1.0)], 4)
+        assert late["outcome"] == "timeout"
+        await prober.close()
+        supervisor = int(after[0]["stdout"])
+        await until(lambda: not Path(f"/proc/{supervisor}").exists(), 5.0)
+
+    asyncio.run(main())
 
 
 def test_a_probe_that_hangs_is_ended_with_all_that_it_started(farm: Farm) -> None:
