@@ -475,6 +475,12 @@ class ColumnOperator(Operator[Any, Any]):
     has_late: bool = False
     """Whether rows may come too late for it, which it then hands over as `Late`."""
 
+    row_by_row: bool = False
+    """Whether it makes just one row of each, in their order, and remembers nothing.
+
+    Then where each row came from is still known behind it, and when it happened.
+    """
+
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Return what these rows make: nothing, or columns."""

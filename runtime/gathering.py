@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from .columns import Columns, arrow
@@ -26,6 +27,11 @@ class Gathering:
     def of(self, records: Sequence[object]) -> tuple[Columns, dict[int, Exception]]:
         """Columns of the good rows, and why the others are not among them, by index."""
         bad: dict[int, Exception] = {}
+        if {*map(type, records)} == {dict}:
+            # As most are: nothing is asked of each that can be asked of all together.
+            alike = self._table(cast("Sequence[Mapping[str, object]]", records))
+            if alike is not None:
+                return Columns(alike), bad
         rows: list[Mapping[str, object]] = []
         places: list[int] = []
         for index, record in enumerate(records):
@@ -54,9 +60,9 @@ class Gathering:
     def _table(self, rows: Sequence[Mapping[str, object]]) -> Any:
         """The rows as a table, or None where they do not fit together or what came before."""
         pa = arrow()
-        names = list(dict.fromkeys(name for row in rows for name in row))
         try:
-            arrays = [_array([row.get(name) for row in rows]) for name in names]
+            names, values = _values(rows)
+            arrays = [_array(column) for column in values]
             schema = pa.schema(
                 [(name, array.type) for name, array in zip(names, arrays, strict=True)]
             )
@@ -95,6 +101,18 @@ def _row(record: object) -> Mapping[str, object] | None:
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return {each.name: getattr(record, each.name) for each in dataclasses.fields(record)}
     return None
+
+
+def _values(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[list[object]]]:
+    """The names of the columns, in the order in which they come up, and the values of each."""
+    names = list(rows[0]) if rows else []
+    if {*map(len, rows)} == {len(names)}:
+        try:
+            return names, [list(map(itemgetter(name), rows)) for name in names]
+        except KeyError:
+            pass  # As many names, and not the same.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, [[row.get(name) for row in rows] for name in names]
 
 
 def _array(values: list[object]) -> Any:

@@ -49,6 +49,17 @@ class PlannedActor:
             return "columns"
         return "calls" if node.kind == "function" else node.kind
 
+    @property
+    def piles(self) -> bool:
+        """Whether the batches that wait are worked on together.
+
+        Only where nothing is lost with it: what comes out then has no origins anyway, or those of
+        each row.
+        """
+        if self.shape != "columns":
+            return False
+        return self.remembers or cast("ColumnOperator", self.nodes[0].work).row_by_row
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
