@@ -485,6 +485,14 @@ class ColumnOperator(Operator[Any, Any]):
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Return what these rows make: nothing, or columns."""
 
+    def process_columns_at(self, columns: Columns, times: Sequence[float]) -> Iterable[Columns]:
+        """As `process_columns`, with the time of each row in seconds since 1970.
+
+        Override this, and it is called in the place of `process_columns`. The graph must then say
+        `event_time` above.
+        """
+        return self.process_columns(columns)
+
     def process(self, record: Any) -> Iterable[Any]:
         """Never called: the runtime hands over columns."""
         raise NotImplementedError(f"{type(self).__name__} works on columns")

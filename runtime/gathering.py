@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -27,11 +27,11 @@ class Gathering:
     def of(self, records: Sequence[object]) -> tuple[Columns, dict[int, Exception]]:
         """Columns of the good rows, and why the others are not among them, by index."""
         bad: dict[int, Exception] = {}
-        if {*map(type, records)} == {dict}:
-            # As most are: nothing is asked of each that can be asked of all together.
-            alike = self._table(cast("Sequence[Mapping[str, object]]", records))
-            if alike is not None:
-                return Columns(alike), bad
+        alike = _alike(records)
+        if alike is not None:
+            table = self._table(alike, alike=True)
+            if table is not None:
+                return Columns(table), bad
         rows: list[Mapping[str, object]] = []
         places: list[int] = []
         for index, record in enumerate(records):
@@ -57,16 +57,18 @@ class Gathering:
         assert table is not None
         return Columns(table), bad
 
-    def _table(self, rows: Sequence[Mapping[str, object]]) -> Any:
+    def _table(self, rows: Sequence[Mapping[str, object]], *, alike: bool = False) -> Any:
         """The rows as a table, or None where they do not fit together or what came before."""
         pa = arrow()
         try:
-            names, values = _values(rows)
+            names, values = _values(rows, alike=alike)
             arrays = [_array(column) for column in values]
             schema = pa.schema(
                 [(name, array.type) for name, array in zip(names, arrays, strict=True)]
             )
             if self._schema is not None:
+                if rows and schema.equals(self._schema):
+                    return pa.table(arrays, schema=schema)
                 schema = _unified(self._schema, schema)
             held = {field.name: field.type for field in schema}
             table = pa.table(
@@ -103,14 +105,33 @@ def _row(record: object) -> Mapping[str, object] | None:
     return None
 
 
-def _values(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[list[object]]]:
+_LENGTH = cast("Callable[[object], int]", dict.__len__)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _alike(records: Sequence[object]) -> Sequence[dict[str, object]] | None:
+    """The records, where all are dicts with as many names as the first has, as most are.
+
+    Nothing is asked of each of them that can be asked of all together.
+    """
+    rows = cast("Sequence[dict[str, object]]", records)
+    try:
+        count = sum(map(_LENGTH, rows))
+    except TypeError:
+        return None
+    return rows if count and count == len(rows) * len(rows[0]) else None
+
+
+def _values(
+    rows: Sequence[Mapping[str, object]], *, alike: bool
+) -> tuple[list[str], list[list[object]]]:
     """The names of the columns, in the order in which they come up, and the values of each."""
-    names = list(rows[0]) if rows else []
-    if {*map(len, rows)} == {len(names)}:
+    if alike:
+        names = list(rows[0])
         try:
+            # Who has all of these names, and no more of them, has these names alone.
             return names, [list(map(itemgetter(name), rows)) for name in names]
         except KeyError:
-            pass  # As many names, and not the same.
+            pass  # As many names in all, and not the same.
     names = list(dict.fromkeys(name for row in rows for name in row))
     return names, [[row.get(name) for row in rows] for name in names]
 

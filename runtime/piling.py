@@ -13,9 +13,9 @@ from .progress import ChannelStatistics
 from .receipt import JoinedReceipt
 from .signals import Signal, Watermark
 
-__all__ = ["Piling"]
+__all__ = ["ENOUGH", "Piling"]
 
-_ENOUGH = 8192
+ENOUGH = 8192
 """Records: with so many, what each batch costs is little beside what its rows do."""
 
 
@@ -40,7 +40,7 @@ class Piling:
         if kept or not isinstance(item, Batch):
             return item
         pile, count, mark = [item], len(item.records), None
-        while count < _ENOUGH:
+        while count < ENOUGH:
             more = self._inbox.take()
             if more is None:
                 break
