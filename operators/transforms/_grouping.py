@@ -50,7 +50,7 @@ class Grouping(ColumnOperator):
         self._windows = windows
         self._every = None if every is None else in_seconds(every, "every")
         self._grouping = grouping
-        self.has_late = windows is not None
+        self.has_late = windows is not None and mode != "complete"
         self._check()
         self._kernels: list[Kernel] = []
         self._said: list[list[int]] = []
