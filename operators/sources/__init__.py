@@ -60,11 +60,12 @@ __all__ = [
     "ssh_probe",
 ]
 
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> object:
-    """The class of `ssh_probe`, which is loaded when somebody asks for it."""
-    if name == "Sweeps":
-        from ..fleet.sweeps.sweeps import Sweeps
+    def __getattr__(name: str) -> object:
+        """The class of `ssh_probe`, which is loaded when somebody asks for it."""
+        if name == "Sweeps":
+            from ..fleet.sweeps.sweeps import Sweeps
 
-        return Sweeps
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return Sweeps
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
