@@ -1,14 +1,15 @@
 """Streams of files, grouped as they come, against DuckDB over the same files at rest, and others.
 
     python bench/analytics.py
-    python bench/analytics.py --files 80 --rounds 2 --peers none
-    python bench/analytics.py --folder out/activity --peers polars bytewax
+    python bench/analytics.py --files 80 --rounds 2 --peers polars
+    python bench/analytics.py --folder out/activity --files 10 --peers none
 
 Each run is a process of its own, in turns: the time on the wall is of the whole process, with the
 start of Python; of Spark, which starts slowly, only from when its session answers. Everybody is
 told the schema. DuckDB reads all files in one query with as many threads as there are processors;
 Thalweg reads one file a trigger and tells three complete results behind each. Both run in the same
-environment, which has what the extra `sql` asks for; the others each in one of their own.
+environment, which has what the extra `sql` asks for; the others, which take part in the first
+number of files alone, each in one of their own.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ GROWTH = 1.1
 MEGABYTES = 250.0
 CLOSE = 1e-9
 LIMIT = 600.0
+MANY = 16
+"""So many files are compared with some of them: does one among many take as long?"""
+
+FEW = 2
+"""So many rounds say enough of many files, and of Spark, which takes long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def same(mine: dict[str, list[list[Any]]], theirs: dict[str, list[list[Any]]]) -
 def main() -> int:
     """Write the files, run all in turns, and return the exit status."""
     parser = arguments("Aggregations over a stream of files, against DuckDB at rest and others.")
-    parser.add_argument("--files", type=int, default=10, help="activity files")
+    parser.add_argument("--files", type=int, nargs="+", default=[10, 80], help="activity files")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows in each")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds")
     parser.add_argument(
@@ -116,23 +122,38 @@ def main() -> int:
     )
     parser.add_argument("--folder", type=Path, help="files that are there, or are kept for later")
     options = parser.parse_args()
-    report = Report(
-        f"analytics: {options.files} files of {options.rows:,} rows, three aggregations"
-    )
-    with tempfile.TemporaryDirectory() as folder:
+    counts: list[int] = options.files
+    report = Report(f"analytics: {counts} files of {options.rows:,} rows, three aggregations")
+    with tempfile.TemporaryDirectory() as name:
         progress("writing the files")
-        home = options.folder or Path(folder)
-        written = write_activity(home, files=options.files, rows=options.rows, keep=True)
-        few = Path(folder, "few")
-        few.mkdir()
-        for path in written[: max(1, options.files // 8)]:
-            (few / path.name).symlink_to(path.absolute())
-        chosen = Path(folder, "chosen")
-        chosen.mkdir()
-        for path in written:
-            (chosen / path.name).symlink_to(path.absolute())
-        measure(options, chosen, few, report)
+        home = options.folder or Path(name, "all")
+        written = write_activity(home, files=max(counts), rows=options.rows, keep=True)
+        commands = contenders(options, report)
+        for place, count in enumerate(counts):
+            chosen = {name: one for name, one in commands.items() if name in OWN or not place}
+            few = max(1, count // 8)
+            folder = linked(written[:count], Path(name, f"{count}"))
+            part = linked(written[:few], Path(name, f"part-{count}")) if count >= MANY else None
+            measure(options, Part(count, folder, few, part), chosen, report)
     return report.finish(options)
+
+
+def linked(files: Sequence[Path], folder: Path) -> Path:
+    """A folder with these files alone."""
+    folder.mkdir()
+    for path in files:
+        (folder / path.name).symlink_to(path.absolute())
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many files in a folder, and, where they are many, some of them in another."""
+
+    count: int
+    folder: Path
+    few: int
+    part: Path | None
 
 
 def contenders(options: argparse.Namespace, report: Report) -> dict[str, list[str]]:
@@ -157,33 +178,34 @@ def contenders(options: argparse.Namespace, report: Report) -> dict[str, list[st
     return found
 
 
-def measure(options: argparse.Namespace, folder: Path, few: Path, report: Report) -> None:
+def measure(
+    options: argparse.Namespace, part: Part, commands: dict[str, list[str]], report: Report
+) -> None:
     """Run all in turns, and compare."""
-    commands = contenders(options, report)
     runs: dict[str, list[Run]] = {name: [] for name in commands}
+    some: list[Run] = []
 
     def once(name: str, where: Path) -> Run:
         return run([*commands[name][:3], str(where), *commands[name][3:]], name)
 
     for name in OWN:
-        once(name, few)  # compiled files and the disk's cache
-    some = [once(THALWEG, few)] if options.files >= 16 else []
-    for number in range(options.rounds):
+        once(name, part.part or part.folder)  # compiled files and the disk's cache
+    rounds = min(options.rounds, FEW) if part.part is not None else options.rounds
+    for number in range(rounds):
         for name in reversed(commands) if number % 2 else list(commands):
-            # Spark takes so long that a round or two say enough.
-            if name.startswith("Spark") and number > 1:
+            if name.startswith("Spark") and number >= FEW:
                 continue
-            progress(f"round {number + 1} of {options.rounds}, {name}")
+            progress(f"{part.count} files: round {number + 1} of {rounds}, {name}")
             try:
-                runs[name].append(once(name, folder))
+                runs[name].append(once(name, part.folder))
             except PeerMissing as missing:
                 report.figure(f"compared with {name}", str(missing), reached=False)
                 del commands[name]
-        if some:
-            some.append(once(THALWEG, few))
+        if part.part is not None:
+            some.append(once(THALWEG, part.part))
     runs = {name: found for name, found in runs.items() if found}
     report.table(
-        "seconds of the whole process, and megabytes at most",
+        f"{part.count} files: seconds of the whole process, and megabytes at most",
         ["", "that count", "on the wall", "CPU", "MB"],
         [
             [
@@ -197,13 +219,13 @@ def measure(options: argparse.Namespace, folder: Path, few: Path, report: Report
             for name, found in runs.items()
         ],
     )
-    report.note(f"medians of {options.rounds} interleaved rounds (least … greatest)")
-    judge(runs, report)
+    report.note(f"medians of {rounds} interleaved rounds (least … greatest)")
+    judge(part, runs, report)
     if some:
-        linear(options, runs[THALWEG], some, report)
+        linear(part, runs[THALWEG], some, report)
 
 
-def judge(runs: dict[str, list[Run]], report: Report) -> None:
+def judge(part: Part, runs: dict[str, list[Run]], report: Report) -> None:
     """The figures: time, memory, who is ahead, and whether all answer the same."""
     mine = runs[THALWEG]
     for name, found in runs.items():
@@ -211,45 +233,45 @@ def judge(runs: dict[str, list[Run]], report: Report) -> None:
             continue
         pairs = list(zip(mine, found, strict=False))
         ratios = [own.wall / other.counted for own, other in pairs]
-        report.numbers[name] = ratios
+        report.numbers[f"{part.count} files, {name}"] = ratios
         ratio = statistics.median(ratios)
         if name == DUCKDB:
             cpu = statistics.median(own.cpu / other.cpu for own, other in pairs)
             report.figure(
-                f"time on the wall, at most {AT_MOST:g} times DuckDB's at rest",
+                f"{part.count} files: at most {AT_MOST:g} times DuckDB's time at rest",
                 f"{ratio:.2f} ({cpu:.2f} of the CPU time)",
                 reached=ratio <= AT_MOST,
             )
         elif name.startswith("Spark"):
             report.figure(
-                f"at least {SPARK:g} times as fast as {name}",
+                f"{part.count} files: at least {SPARK:g} times as fast as {name}",
                 f"{1 / ratio:.1f}", reached=1 / ratio >= SPARK,
             )  # fmt: skip
         else:
-            report.figure(f"ahead of {name}", f"{1 / ratio:.2f} times", reached=ratio < 1)
+            report.figure(
+                f"{part.count} files: ahead of {name}", f"{1 / ratio:.2f} times", reached=ratio < 1
+            )
     megabytes = max(one.megabytes for one in mine)
-    report.numbers["megabytes"] = megabytes
+    report.numbers[f"{part.count} files, megabytes"] = megabytes
     report.figure(
-        f"peak memory under {MEGABYTES:g} MB", f"{megabytes:.0f} MB", reached=megabytes < MEGABYTES
-    )
+        f"{part.count} files: peak memory under {MEGABYTES:g} MB",
+        f"{megabytes:.0f} MB", reached=megabytes < MEGABYTES,
+    )  # fmt: skip
     expected = runs[DUCKDB][0].answers
     differ = [n for n, found in runs.items() if not all(same(o.answers, expected) for o in found)]
     report.figure(
-        "all answers equal, means within 1e-9", f"not those of {differ}" if differ else "yes",
-        reached=not differ,
+        f"{part.count} files: all answers equal, means within 1e-9",
+        f"not those of {differ}" if differ else "yes", reached=not differ,
     )  # fmt: skip
 
 
-def linear(
-    options: argparse.Namespace, many: Sequence[Run], few: Sequence[Run], report: Report
-) -> None:
+def linear(part: Part, many: Sequence[Run], few: Sequence[Run], report: Report) -> None:
     """Whether more files take no more time each."""
-    some = max(1, options.files // 8)
-    each = statistics.median(one.wall for one in many) / options.files
-    first = statistics.median(one.wall for one in few[1:] or few) / some
-    report.numbers["seconds a file"] = {str(some): first, str(options.files): each}
+    each = statistics.median(one.wall for one in many) / part.count
+    first = statistics.median(one.wall for one in few) / part.few
+    report.numbers["seconds a file"] = {f"{part.few}": first, f"{part.count}": each}
     report.figure(
-        f"a file among {options.files}, at most {GROWTH:g} times the time of one among {some}",
+        f"a file among {part.count}, at most {GROWTH:g} times the time of one among {part.few}",
         f"{each / first:.2f} ({each * 1000:.1f} ms)", reached=each <= GROWTH * first,
     )  # fmt: skip
 
