@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .csv_records import CsvRecords as CsvRecords
 from .csv_records import csv_records as csv_records
 from .files import Files as Files
@@ -25,8 +27,10 @@ from .sql_query import SqlQuery as SqlQuery
 from .sql_query import sql_query as sql_query
 from .sqlite_table import SqliteTable as SqliteTable
 from .sqlite_table import sqlite_table as sqlite_table
-from .ssh_probe import Sweeps as Sweeps
 from .ssh_probe import ssh_probe as ssh_probe
+
+if TYPE_CHECKING:
+    from ..fleet.sweeps.sweeps import Sweeps as Sweeps
 
 __all__ = [
     "CsvRecords",
@@ -55,3 +59,13 @@ __all__ = [
     "sqlite_table",
     "ssh_probe",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """The class of `ssh_probe`, which is loaded when somebody asks for it."""
+        if name == "Sweeps":
+            from ..fleet.sweeps.sweeps import Sweeps
+
+            return Sweeps
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

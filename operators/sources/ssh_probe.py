@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...runtime.contracts import Duration
-from ..fleet.probes.probe import Probe, probe
-from ..fleet.ssh.access import SshAccess
-from ..fleet.ssh.limits import ProbeLimits
-from ..fleet.ssh.ssh_prober import SshProber
-from ..fleet.sweeps.sweeps import Sweeps
-from ..fleet.sweeps.timetable import Mode, Timetable
-from ..fleet.targets.targets import AnyTargets
 
-__all__ = ["Sweeps", "ssh_probe"]
+if TYPE_CHECKING:
+    # Only the types: a fleet is for few, and is as large as all other operators together.
+    from ..fleet.probes.probe import Probe
+    from ..fleet.ssh.access import SshAccess
+    from ..fleet.ssh.limits import ProbeLimits
+    from ..fleet.sweeps.sweeps import Sweeps
+    from ..fleet.sweeps.timetable import Mode
+    from ..fleet.targets.targets import AnyTargets
+
+__all__ = ["ssh_probe"]
 
 
 def ssh_probe(
@@ -26,8 +29,8 @@ def ssh_probe(
     sweeps: int | None = None,
     lasting: Duration | None = None,
     keep: bool = False,
-    access: SshAccess = SshAccess(),  # noqa: B008  (frozen)
-    limits: ProbeLimits = ProbeLimits(),  # noqa: B008  (frozen)
+    access: SshAccess | None = None,
+    limits: ProbeLimits | None = None,
     max_waiting: int = 10_000,
 ) -> Sweeps:
     """What machines answer over SSH, sweep after sweep; nothing is installed there.
@@ -59,8 +62,9 @@ def ssh_probe(
       (None: no limit).
     - `keep`: whether connections stay open from one sweep to the next (False), each with a process
       at its target, where there is Perl, that waits for what to run.
-    - `access`: who logs in, with what, and whom it trusts (see `SshAccess`).
-    - `limits`: how long each part may take, and how much is under way at once (see `ProbeLimits`).
+    - `access`: who logs in, with what, and whom it trusts (None: as `SshAccess()` says).
+    - `limits`: how long each part may take, and how much is under way at once (None: as
+      `ProbeLimits()` says).
     - `max_waiting`: so many results may still be on their way through the graph, not delivered to
       every sink, when the next sweep begins; with more, it waits (10,000). What runs downstream
       never delays the sweep that is under way: its results are kept here until they are read, some
@@ -80,16 +84,20 @@ def ssh_probe(
     `interrupted` for what is missing.
     On error: whatever is wrong with a target is a record.
     """
+    from ..fleet.probes.probe import Probe, probe
+    from ..fleet.ssh.access import SshAccess
+    from ..fleet.ssh.limits import ProbeLimits
+    from ..fleet.ssh.ssh_prober import SshProber
+    from ..fleet.sweeps.sweeps import Sweeps
+    from ..fleet.sweeps.timetable import Timetable
+
+    listed = [probes] if isinstance(probes, str | Probe) else probes
     return Sweeps(
         targets,
-        [one if isinstance(one, Probe) else probe(one) for one in _listed(probes)],
+        [one if isinstance(one, Probe) else probe(one) for one in listed],
         timetable=Timetable.of(
             every=every, minimum_gap=minimum_gap, mode=mode, sweeps=sweeps, lasting=lasting
         ),
-        prober=SshProber(access, limits, keep=keep),
+        prober=SshProber(access or SshAccess(), limits or ProbeLimits(), keep=keep),
         max_waiting=max_waiting,
     )
-
-
-def _listed(probes: str | Probe | Sequence[str | Probe]) -> Sequence[str | Probe]:
-    return [probes] if isinstance(probes, str | Probe) else probes

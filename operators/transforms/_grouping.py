@@ -56,7 +56,7 @@ class Grouping(ColumnOperator):
         if self._every == 0:
             raise ValueError("every is how often results are told, and more than 0")
         self._grouping = grouping
-        self.has_late = windows is not None
+        self.has_late = windows is not None and mode != "complete"
         self._check()
         self._kernels: list[Kernel] = []
         self._said: list[list[int]] = []

@@ -118,7 +118,11 @@ def _fitting(column: Any, kernel: Kernel) -> Any:
 
 @cache
 def _options() -> dict[str, Any]:
-    import pyarrow.compute as functions
+    try:
+        # Without a wrapper for each of some hundred functions, which take longer than a file does.
+        import pyarrow._compute as functions
+    except ImportError:
+        import pyarrow.compute as functions
 
     compute: Any = functions
     ends = compute.ScalarAggregateOptions(skip_nulls=False, min_count=0)

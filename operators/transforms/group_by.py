@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, cast
 
-from ...runtime.contracts import Duration
+from ...runtime.contracts import Duration, in_seconds
 from ..aggregates.measure import Measure
 from ..windows.column_windows import ColumnWindows, Unit
 from ..windows.windower import Windower
@@ -59,7 +59,7 @@ def group_by(
       `window_end`.
     - `lateness` (0): a row that is older by more than this than the newest before it is late: it
       goes to the `late` port. A window is over when it ends so much before the newest row; then it
-      is forgotten, unless the mode is "complete", which keeps all.
+      is forgotten. In mode "complete", which keeps all windows, no row is late.
     - `every` (None): tell results each so many seconds by the clock, more than 0. Without it they
       are told at triggers, which a stream of files has behind each group of files, and at the end.
 
@@ -199,7 +199,12 @@ def grouping_sets(
             f"measures is a dict by the names of the results, such as {{'n': aggregates.count()}}, "
             f"not {measures!r}"
         )
+    if mode == "complete" and in_seconds(lateness, "lateness"):
+        raise ValueError(
+            "mode='complete' keeps all windows, so that no row is late: leave out lateness="
+        )
     placed = None
     if window is not None and time is not None:
-        placed = ColumnWindows(window, time, unit=unit, lateness=lateness)
+        until = None if mode == "complete" else lateness
+        placed = ColumnWindows(window, time, unit=unit, lateness=until)
     return Grouping(given, measures, mode=mode, windows=placed, every=every, grouping=grouping)

@@ -21,11 +21,12 @@ class ColumnWindows:
     """Puts rows into windows by a column of times; all times here are microseconds since 1970.
 
     A row is late when it is more than `lateness` older than the newest before it, whatever batch
-    that came in; `reached` is how far the newest has come, less the lateness.
+    that came in; `reached` is how far the newest has come, less the lateness. Without a lateness no
+    row is late, and no window is ever over.
     """
 
     def __init__(
-        self, windower: Windower, time: str, *, unit: Unit | None, lateness: Duration
+        self, windower: Windower, time: str, *, unit: Unit | None, lateness: Duration | None
     ) -> None:
         if isinstance(windower, Tumbling):
             length, every, offset = windower.length, windower.length, windower.offset
@@ -41,7 +42,7 @@ class ColumnWindows:
         self.time = time
         self.length, self._every, self._offset = map(_micro, (length, every, offset))
         self._unit = unit
-        self._lateness = _micro(in_seconds(lateness, "lateness"))
+        self._lateness = None if lateness is None else _micro(in_seconds(lateness, "lateness"))
 
     def late_and_placed(self, table: Any, newest: int | None) -> tuple[Any, Any, int | None]:
         """The rows with the start of their window as `window_start`, once for each window they are
@@ -57,11 +58,12 @@ class ColumnWindows:
         running = compute.cumulative_max(times.combine_chunks())
         if newest is not None:
             running = compute.max_element_wise(running, newest)
-        on_time = compute.greater_equal(times, compute.subtract(running, self._lateness))
         late = None
-        if not compute.all(on_time).as_py():
-            late = table.filter(compute.invert(on_time))
-            table, times = table.filter(on_time), times.filter(on_time)
+        if self._lateness is not None:
+            on_time = compute.greater_equal(times, compute.subtract(running, self._lateness))
+            if not compute.all(on_time).as_py():
+                late = table.filter(compute.invert(on_time))
+                table, times = table.filter(on_time), times.filter(on_time)
         now = running[-1].as_py() if len(running) else newest
         shifted = compute.subtract(times, self._offset)
         # Whole division cuts towards 0: times before the offset are one window further down.
@@ -80,7 +82,7 @@ class ColumnWindows:
 
     def reached(self, newest: int | None) -> int | None:
         """Up to when no row is counted any more."""
-        return None if newest is None else newest - self._lateness
+        return None if newest is None or self._lateness is None else newest - self._lateness
 
     def _times(self, table: Any) -> Any:
         if self.time not in table.schema.names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -116,21 +117,28 @@ class Asking:
     def _watched(self, interrupt: Callable[[], None]) -> Generator[None]:
         """Interrupt what runs inside when its time is over, or nobody waits for it."""
 
+        running = threading.Lock()
+
         def watch() -> None:
             self._expired = not self._wake.wait(self.seconds)
-            while not self._done.is_set():
-                # Again and again: one that comes between two steps of the engine is lost.
-                interrupt()
+            while True:
+                with running:
+                    if self._done.is_set():
+                        return
+                    # Again and again: one that comes between two steps of the engine is lost.
+                    interrupt()
                 self._done.wait(_AGAIN)
 
-        watcher = threading.Thread(target=watch, name="thalweg-query", daemon=True)
-        watcher.start()
+        # Neither its start nor its end is waited for, as a `Thread` would: under full load each
+        # wait for another thread takes longer than most queries. The lock sees to it that nothing
+        # is interrupted later.
+        start_new_thread(watch, ())
         try:
             yield
         finally:
-            self._done.set()
+            with running:
+                self._done.set()
             self._wake.set()
-            watcher.join()
 
 
 def _said(error: Exception) -> str:

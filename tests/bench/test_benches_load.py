@@ -262,3 +262,29 @@ def test_analytics_time_compares_windows_and_joins_with_bytewax(tmp_path: Path) 
     same = [figure for figure in result["figures"] if "same result" in figure["text"]]
     assert len(same) == 3
     assert all(figure["reached"] for figure in same), same
+
+
+def test_analytics_compares_with_duckdb(tmp_path: Path) -> None:
+    options = ("--files", "3", "16", "--rows=300", "--rounds=1", "--peers=none")
+    result = run(tmp_path, "analytics.py", *options)
+    assert names(result) == names(result, 1) == ["DuckDB, at rest", "thalweg"]
+    assert texts(result)[0] == "3 files: at most 1.5 times DuckDB's time at rest"
+    equal = [figure for figure in result["figures"] if "all answers equal" in figure["text"]]
+    assert len(equal) == 2
+    assert all(figure["reached"] for figure in equal), equal
+    assert set(result["numbers"]["seconds a file"]) == {"2", "16"}
+
+
+def test_analytics_modes_compares_with_what_spark_told(tmp_path: Path) -> None:
+    told = Path(__file__).with_name("as_spark.json")
+    result = run(tmp_path, "analytics_modes.py", f"--against={told}")
+    assert len(names(result)) == len(result["figures"]) == 9
+    assert all(figure["reached"] for figure in result["figures"]), result["figures"]
+
+
+def test_analytics_sql_asks_while_files_are_read(tmp_path: Path) -> None:
+    options = ("--files=6", "--rows=3000", "--rounds=1", "--every=0.01")
+    result = run(tmp_path, "analytics_sql.py", *options)
+    assert names(result) == ["unasked", "asked"]
+    assert result["numbers"]["milliseconds"], "nothing was answered while files were read"
+    assert [text.split(" ")[0] for text in texts(result)] == ["p99", "the"]

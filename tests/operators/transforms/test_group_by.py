@@ -286,9 +286,11 @@ def test_update_tells_windows_that_changed_and_forgets_those_that_are_over() -> 
     assert starts(out) == [(0, 1), (10, 1), (10, 2), (20, 1)]
 
 
-def test_complete_keeps_all_windows() -> None:
-    out = run(Cut(timed(1, 12, 25), [1, 1, 1], triggers=True), windowed("complete"))
-    assert starts(out)[-3:] == [(0, 1), (10, 1), (20, 1)]
+def test_complete_keeps_all_windows_and_no_row_is_late() -> None:
+    out = run(Cut(timed(1, 12, 25, 3), [1, 1, 1, 1], triggers=True), windowed("complete"))
+    assert starts(out)[-6:] == [(0, 1), (10, 1), (20, 1), (0, 2), (10, 1), (20, 1)]
+    with pytest.raises(ValueError, match="no row is late: leave out lateness="):
+        windowed("complete", lateness=5)
 
 
 def test_a_row_is_in_each_of_its_hopping_windows() -> None:
