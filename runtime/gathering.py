@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, cast
 
@@ -17,8 +17,8 @@ class Gathering:
     """Makes columns of rows: of mappings, or of data classes.
 
     The first rows say of which types the columns are. Later ones may widen whole numbers to
-    fractions, fill a column that had only nulls, and add columns; a row that would change a type is
-    refused.
+    fractions, give decimals more digits, fill a column that had only nulls, and add columns; a row
+    that would change a type is refused.
     """
 
     def __init__(self) -> None:
@@ -46,16 +46,30 @@ class Gathering:
                 places.append(index)
         table = self._table(rows)
         if table is None:
-            # One of them does not fit: each alone, since only these are slow.
-            good: list[Mapping[str, object]] = []
-            for index, row in zip(places, rows, strict=True):
-                if self._table([row]) is None:
-                    bad[index] = DataError(self._misfit(row))
-                else:
-                    good.append(row)
-            table = self._table(good)
-        assert table is not None
+            table = self._of_each(places, rows, bad)
         return Columns(table), bad
+
+    def _of_each(
+        self, places: Sequence[int], rows: Sequence[Mapping[str, object]], bad: dict[int, Exception]
+    ) -> Any:
+        """One of them does not fit, or not beside the others: each alone, which is slow."""
+        pa = arrow()
+        alone: list[tuple[int, Mapping[str, object], Any]] = []
+        for index, row in zip(places, rows, strict=True):
+            table = self._table([row])
+            if table is None:
+                bad[index] = DataError(self._misfit(row))
+            else:
+                alone.append((index, row, table))
+        tables: list[Any] = []
+        for index, row, table in alone:
+            try:
+                tables.append(_filled(table, self._schema, 1))
+            except pa.ArrowException:
+                bad[index] = DataError(self._misfit(row))
+        if not tables:
+            return pa.table({}) if self._schema is None else self._schema.empty_table()
+        return pa.concat_tables(tables).combine_chunks()
 
     def _table(self, rows: Sequence[Mapping[str, object]], *, alike: bool = False) -> Any:
         """The rows as a table, or None where they do not fit together or what came before."""
@@ -70,16 +84,7 @@ class Gathering:
                 if rows and schema.equals(self._schema):
                     return pa.table(arrays, schema=schema)
                 schema = _unified(self._schema, schema)
-            held = {field.name: field.type for field in schema}
-            table = pa.table(
-                [
-                    arrays[names.index(name)].cast(kind)
-                    if name in names
-                    else pa.nulls(len(rows), kind)
-                    for name, kind in held.items()
-                ],
-                schema=schema,
-            )
+            table = _filled(pa.table(arrays, names=names), schema, len(rows))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             return None
         if rows:
@@ -105,7 +110,20 @@ def _row(record: object) -> Mapping[str, object] | None:
     return None
 
 
-_LENGTH = cast("Callable[[object], int]", dict.__len__)  # pyright: ignore[reportUnknownMemberType]
+def _filled(table: Any, schema: Any, count: int) -> Any:
+    """The same `count` rows by a schema that is as wide; columns that lack are NULL.
+
+    Raises ArrowInvalid for a value that its type there does not hold.
+    """
+    pa = arrow()
+    names = table.schema.names
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in names
+        else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _alike(records: Sequence[object]) -> Sequence[dict[str, object]] | None:
@@ -113,12 +131,10 @@ def _alike(records: Sequence[object]) -> Sequence[dict[str, object]] | None:
 
     Nothing is asked of each of them that can be asked of all together.
     """
-    rows = cast("Sequence[dict[str, object]]", records)
-    try:
-        count = sum(map(_LENGTH, rows))
-    except TypeError:
+    if set(map(type, records)) != {dict}:
         return None
-    return rows if count and count == len(rows) * len(rows[0]) else None
+    rows = cast("Sequence[dict[str, object]]", records)
+    return rows if rows[0] and sum(map(len, rows)) == len(rows) * len(rows[0]) else None
 
 
 def _values(
@@ -153,6 +169,30 @@ def _unified(held: Any, found: Any) -> Any:
             continue
         elif types.is_integer(before) and types.is_floating(field.type):
             known[field.name] = field.type
+        elif types.is_decimal(field.type) and (
+            types.is_decimal(before) or types.is_integer(before)
+        ):
+            known[field.name] = _wide_enough(before, field.type)
+        elif types.is_decimal(before) and types.is_integer(field.type):
+            known[field.name] = _wide_enough(field.type, before)
         elif not (types.is_floating(before) and types.is_integer(field.type)):
             raise pa.ArrowInvalid(f"{field.name} is {before}, not {field.type}")
     return pa.schema(list(known.items()))
+
+
+def _wide_enough(one: Any, other: Any) -> Any:
+    """A decimal with the digits of both, before and behind the point; whole numbers have 19.
+
+    Raises ArrowInvalid where there is none.
+    """
+    pa = arrow()
+    is_decimal = pa.types.is_decimal
+    whole, behind = 19, 0
+    if is_decimal(one):
+        whole, behind = one.precision - one.scale, one.scale
+    whole, behind = max(whole, other.precision - other.scale), max(behind, other.scale)
+    if whole + behind <= 38:
+        return pa.decimal128(whole + behind, behind)
+    if whole + behind <= 76:
+        return pa.decimal256(whole + behind, behind)
+    raise pa.ArrowInvalid(f"{one} and {other} are no decimal of 76 digits")
