@@ -15,8 +15,8 @@ from .signals import Signal, Watermark
 
 __all__ = ["ENOUGH", "Piling"]
 
-ENOUGH = 8192
-"""Records: with so many, what each batch costs is little beside what its rows do."""
+ENOUGH = 65_536
+"""Records: no more are put together, however many wait."""
 
 
 class Piling:

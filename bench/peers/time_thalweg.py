@@ -28,6 +28,10 @@ pc: Any = pyarrow.compute
 count, side_count = int(sys.argv[1]), int(sys.argv[2])
 
 
+BATCH, WAITING = 4096, 16_384
+"""Records in a batch, and in a channel, where they become columns."""
+
+
 class Tables(Sink[Any]):
     """Keeps windows that stand in columns."""
 
@@ -44,7 +48,7 @@ class Tables(Sink[Any]):
 def in_columns(given: list[Event]) -> list[int]:
     """Windows by `group_by`: records become columns at its inbox."""
     tables, late = list[Any](), list[Any]()
-    graph = Graph("windows")
+    graph = Graph("windows", max_batch_size=BATCH, channel_records=WAITING)
     measures = {"events": aggregates.count(), "values": aggregates.sum("value")}
     grouped = graph.read("events", sources.records(given)).via(
         "windows",
@@ -85,7 +89,7 @@ def by_record(given: list[Event]) -> list[int]:
 def joined_columns(given: tuple[list[Event], list[Event]]) -> list[int]:
     """Pairs within the bound, by `join_columns`: records become columns at its inbox."""
     tables: list[Any] = []
-    graph = Graph("join")
+    graph = Graph("join", max_batch_size=BATCH, channel_records=WAITING)
     left, right = (
         graph.read(name, sources.records(rows)).event_time("at", unit="s")
         for name, rows in zip("lr", given, strict=True)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-__all__ = ["BATCH", "BOUND", "LATENESS", "LENGTH", "START", "Event", "events", "sides"]
+__all__ = ["BOUND", "LATENESS", "LENGTH", "START", "Event", "events", "sides"]
 
 Event = dict[str, Any]
-
-BATCH = 256
-"""Events in a batch, for every peer that takes batches."""
 
 LENGTH, LATENESS, BOUND = 10.0, 5.0, 60.0
 """Seconds of a window, how far behind an event is counted, and how far apart a pair may be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ...runtime.contracts import (
@@ -67,6 +67,7 @@ class Grouping(ColumnOperator):
             self._said.append([self._kernels.index(one) for one in measure.kernels()])
         # Of which keys a group of each set has values, and the rest is a subtotal's.
         self._has = [[key in one for key in self.keys] for one in self._sets]
+        self._plain = self._has == [[True] * len(self.keys)]
         self.results = Results(mode, self._told_apart())
         self.groups: KeyedState[Key, list[Any]] = KeyedState()
 
@@ -149,23 +150,9 @@ class Grouping(ColumnOperator):
         if self._windows is not None:
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
             table = table.rename_columns([*table.schema.names[:-1], _PLACED])
-        measures = list(self._measures.values())
         lookup, changed = self.groups.lookup, dict[Key, list[Any]]()
-        for groups, said in self._partial(table):
-            found = [
-                measure.gather([said[at] for at in places])
-                for measure, places in zip(measures, self._said, strict=True)
-            ]
-            for group in groups:
-                before = changed.get(group)
-                if before is None:
-                    before = lookup(group, None)
-                if before is None:
-                    before = [measure.create() for measure in measures]
-                changed[group] = [
-                    measure.merge(earlier, later)
-                    for measure, earlier, later in zip(measures, before, found, strict=True)
-                ]
+        for groups, laters in self._partial(table):
+            self._merge(groups, laters, lookup, changed)
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
@@ -175,25 +162,72 @@ class Grouping(ColumnOperator):
                 if lookup(group, None) is None:
                     self._by_start.setdefault(group[1], []).append(group)
         self.groups.assign(changed)
-        self._changed.update(dict.fromkeys(changed))
+        if self._mode != "append":
+            self._changed.update(dict.fromkeys(changed))
         return () if late is None else (Late(late),)
 
-    def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Any]]]:
-        """The groups of these rows: of which groups each is a part, and what the kernels say."""
+    def _merge(
+        self,
+        groups: list[Key],
+        laters: list[list[Any]],
+        lookup: Callable[[Key, None], list[Any] | None],
+        changed: dict[Key, list[Any]],
+    ) -> None:
+        """Add to what there is of these groups; of each measure all groups at once."""
+        measures = list(self._measures.values())
+        if changed or len(set(groups)) < len(groups):
+            # Some meet in one group of a set, so one after the other.
+            for group, *later in zip(groups, *laters, strict=True):
+                before = changed.get(group) or lookup(group, None)
+                before = before or [measure.create() for measure in measures]
+                pairs = zip(measures, before, later, strict=True)
+                changed[group] = [one.merge(earlier, more) for one, earlier, more in pairs]
+            return
+        befores = [
+            lookup(group, None) or [measure.create() for measure in measures] for group in groups
+        ]
+        merged = [
+            map(measure.merge, [one[at] for one in befores], later)
+            for at, (measure, later) in enumerate(zip(measures, laters, strict=True))
+        ]
+        changed.update(zip(groups, map(list, zip(*merged, strict=True)), strict=True))
+
+    def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[list[Any]]]]:
+        """Groups of these rows, and of each measure the accumulators that they make of them."""
         first = () if self._windows is None else (_PLACED,)
         if any(measure.ordered for measure in self._measures.values()):
             # Put together of smaller groups, a larger one would not know which row came first.
             for at, has in enumerate(self._has):
                 keys = [key for key, there in zip(self.keys, has, strict=True) if there]
-                for key, said in partial_groups(table, (*first, *keys), self._kernels):
-                    left = iter(key[len(first) :])
-                    whole = (next(left) if there else None for there in has)
-                    yield [(at, *key[: len(first)], *whole)], said
+                found, said = partial_groups(table, (*first, *keys), self._kernels)
+                yield [self._whole(at, key, len(first), has) for key in found], self._gathered(said)
             return
-        for key, said in partial_groups(table, (*first, *self.keys), self._kernels):
-            start, values = key[: len(first)], key[len(first) :]
-            pairs = [(at, zip(values, has, strict=True)) for at, has in enumerate(self._has)]
-            yield [(at, *start, *(v if t else None for v, t in pair)) for at, pair in pairs], said
+        found, said = partial_groups(table, (*first, *self.keys), self._kernels)
+        laters = self._gathered(said)
+        if self._plain:
+            yield [(0, *key) for key in found], laters
+            return
+        # Each is a part of one group of each set.
+        sets = list(enumerate(self._has))
+        groups = [self._part_of(at, key, len(first), has) for key in found for at, has in sets]
+        yield groups, [[one for one in later for _ in sets] for later in laters]
+
+    def _whole(self, at: int, key: Key, first: int, has: Sequence[bool]) -> Key:
+        """The group of a set, of which only the keys that it has are known."""
+        left = iter(key[first:])
+        return (at, *key[:first], *(next(left) if there else None for there in has))
+
+    def _part_of(self, at: int, key: Key, first: int, has: Sequence[bool]) -> Key:
+        """The group of a set that a group of all keys is a part of."""
+        pairs = zip(key[first:], has, strict=True)
+        return (at, *key[:first], *(value if there else None for value, there in pairs))
+
+    def _gathered(self, said: list[list[Any]]) -> list[list[Any]]:
+        """Of each measure the accumulators of all groups, of what the kernels said of them."""
+        return [
+            list(map(measure.gather, zip(*(said[at] for at in places), strict=True)))
+            for measure, places in zip(self._measures.values(), self._said, strict=True)
+        ]
 
     def wake_at(self) -> float | None:
         """When results are told by the clock."""

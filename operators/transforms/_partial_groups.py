@@ -21,8 +21,8 @@ _LARGEST = 2**63 - 1
 
 def partial_groups(
     table: Any, keys: Sequence[str], kernels: Sequence[Kernel]
-) -> Iterator[tuple[Key, list[Any]]]:
-    """Each group of the rows, with what each kernel says of it.
+) -> tuple[Iterator[Key], list[list[Any]]]:
+    """The groups of the rows, and what each kernel says of all of them, in their order.
 
     Raises MisconfiguredError for a column that there is not, or that a kernel cannot take.
     """
@@ -69,9 +69,7 @@ def partial_groups(
         each_key = iter([()] * found.num_rows)
     elif any(pa.types.is_floating(found.column(at).type) for at in range(count)):
         each_key = (tuple(NAN if one != one else one for one in key) for key in each_key)
-    results: Iterator[tuple[Any, ...]] = zip(*values[count : count + len(kernels)], strict=True)
-    for key, said in zip(each_key, results, strict=True):
-        yield key, list(said)
+    return each_key, values[count : count + len(kernels)]
 
 
 def _column(table: Any, name: str, what: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thalweg import Bookmark, Context, Graph, JobFailed, KeyedState, Operator, Read, Source, State
@@ -218,6 +218,7 @@ def test_where_one_file_continues_the_other_windows_close_as_they_go(tmp_path: P
         sources.ndjson_records(paths, follow=True, consecutive=True)
 
 
+@settings(deadline=None)
 @given(
     files=st.lists(st.lists(st.integers(0, 200).map(float), max_size=40), min_size=1, max_size=5)
 )

@@ -109,8 +109,8 @@ async def test_columns_of_another_schema_are_a_batch_of_their_own() -> None:
 
 
 async def test_no_more_is_put_together_than_is_of_use() -> None:
-    inbox = Channel("in", max_batches=64, max_records=1 << 20, max_bytes=1 << 30)
-    for _ in range(12):
+    inbox = Channel("in", max_batches=128, max_records=1 << 20, max_bytes=1 << 30)
+    for _ in range(70):
         assert inbox.offer(batch(*range(1000)))
     pile = Piling(inbox)
-    assert [len(records_of(pile.take())) for _ in range(2)] == [9000, 3000]
+    assert [len(records_of(pile.take())) for _ in range(2)] == [66_000, 4000]
