@@ -26,7 +26,7 @@ help:
 	@echo "make tests   pytest, with the code in the documents (ARGS='-k words' for a few)"
 	@echo "make test-servers  tests with MLServer and MLflow, which it installs (1 GB)"
 	@echo "make soak    200 runs of a job that is killed (RUNS=20 for fewer), 2,000 simulated seeds"
-	@echo "make services  PostgreSQL and sshd for the tests, where they are missing (by apt)"
+	@echo "make services  what tests need and this machine lacks: PostgreSQL, sshd, … (by apt)"
 	@echo "make bench   every figure, and whether it is reached"
 	@echo "make clean   remove what the others made"
 	@echo

@@ -20,6 +20,7 @@ from measure import Report, progress
 from probing_peers import asked_of
 
 from thalweg.deploy.fleet_farm import Farm
+from thalweg.operators.fleet.ssh._remote_program import LAUNCHER
 from thalweg.operators.fleet.usage.query_rows import query_rows
 from thalweg.runtime.contracts import MisconfiguredError
 
@@ -27,16 +28,20 @@ __all__ = ["measure_killed"]
 
 _SCRIPT = Path(__file__).resolve().parent / "peers" / "probing_killed.py"
 _AT_ONCE = 10
+_RUNNER = LAUNCHER.split("'")[1].encode()
+"""What only those have in their arguments that run probes on a target."""
 
 
-def _processes(mark: str) -> int:
-    """The processes of probes that run, whoever their parent is by now."""
-    count = 0
-    for path in Path("/proc").glob("[0-9]*/environ"):
+def _processes(farm: Farm) -> int:
+    """The processes of probes on its machines, and of what runs them, whoever their parent is."""
+    count, home = 0, f"HOME={farm.folder}".encode()
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            count += mark.encode() in path.read_bytes()
+            variables = (path / "environ").read_bytes()
+            ours = b"THALWEG_PROBE=" in variables or _RUNNER in (path / "cmdline").read_bytes()
         except OSError:
             continue
+        count += ours and home in variables
     return count
 
 
@@ -61,10 +66,10 @@ def measure_killed(report: Report, machines: int = 60) -> None:
                 with contextlib.suppress(MisconfiguredError):  # Its table is not there yet.
                     if len(query_rows(database, rows)) > machines // 3:
                         break
-            running = _processes("THALWEG_PROBE=")
+            running = _processes(farm)
             process.send_signal(signal.SIGKILL)
         time.sleep(5.0)
-        left = _processes("THALWEG_PROBE=")
+        left = _processes(farm)
         before = query_rows(database, rows)
         subprocess.run(given, env=variables, check=True, timeout=300)
         after = query_rows(database, rows)

@@ -40,6 +40,12 @@ class Address:
         except ValueError:
             return False
 
+    @property
+    def near(self) -> Address:
+        """Where this machine reaches it: of one that listens everywhere, the loopback's."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        return Address(everywhere.get(self.host, self.host), self.port)
+
 
 def parse_address(text: str) -> Address:
     """Read `HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `PORT`; without a host it is the loopback's.

@@ -19,6 +19,7 @@ _COMMANDS = {
     "show": "print a graph's plan, settings and drawing, without running it",
     "test": "run a graph with simulated faults, and compare what arrives",
     "tune": "search the settings of an operator against its live endpoint",
+    "jobs": "list the jobs that run on this machine",
     "sql": "ask the tables of a running job",
     "look": "print what is in files: schema, rows, counts and a summary",
     "serve": "serve models over HTTP, for tests, rehearsals and small loads",
@@ -26,6 +27,7 @@ _COMMANDS = {
     "score": "print what a model answers, for records given by hand",
     "check": "ask a model what it takes, and in what time it answers",
     "probe": "run a command on many machines, once, and group what they say",
+    "usage": "print how machines were used, from their usage database",
 }
 _STATUS = """\
 exit status:

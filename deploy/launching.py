@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 import traceback
@@ -12,7 +13,13 @@ from collections.abc import Callable, Generator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import JobCancelled, JobFailed, StateLost, StateUnavailable
+from ..runtime.errors import (
+    JobCancelled,
+    JobFailed,
+    StateLost,
+    StateUnavailable,
+    ThalwegError,
+)
 from ..runtime.graph import Graph
 from .address import Address
 from .adjusting import adjuster
@@ -22,6 +29,7 @@ from .event_loop import loop_factory
 from .exit_status import ExitStatus
 from .reporter import Form, Reporter, ReportingHandler
 from .reporting import dead_letter_sinks, left_undone, summary
+from .running_jobs import RunningJob, told
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -70,7 +78,7 @@ class Launcher:
     async def _run(self) -> ExitStatus:
         loop = asyncio.get_running_loop()
         with contextlib.ExitStack() as stack:
-            registry = None
+            registry = address = None
             if self._http is not None:
                 from ..runtime.metrics import new_registry
 
@@ -96,6 +104,12 @@ class Launcher:
                 server.start()
                 stack.callback(server.stop)  # the last to stop
                 _announce(server, reporter, sql=pages.sql is not None)
+                address = str(server.address.near)
+            running = RunningJob(job.name, job.id, os.getpid(), address)
+            try:
+                stack.enter_context(told(running))
+            except ThalwegError as error:
+                reporter.say(f"thalweg: {job.name} is not found by its name: {error}")
             reporter.start()
             stack.callback(reporter.stop)
             stack.enter_context(_logging_to(reporter))

@@ -3,7 +3,7 @@
 thalweg run activity_counts
 thalweg run activity_counts --set 'data=activity-data/*.json'
 thalweg run activity_counts --http :9464 --set follow=yes
-thalweg sql :9464 'from counts order by Device, gt'
+thalweg sql activity_counts 'from counts order by Device, gt'
 
 The readings are those of the accelerometers of two phones, in the shape of the published
 Heterogeneity Activity data; where none are named they are generated. Behind each file the tables

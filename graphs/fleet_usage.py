@@ -2,6 +2,7 @@
 
 thalweg run fleet_usage --set inventory=hosts.yml
 thalweg run fleet_usage --set inventory=hosts.yml --set every=15min --set lasting=30d --state state
+thalweg usage out/fleet/usage.db --page usage.html
 make fleet              # against 20 SSH servers that it starts on this machine
 make fleet N=169
 """
@@ -24,7 +25,11 @@ user = setting("user", "", "who logs in, where the inventory does not tell")
 identity = setting("identity", "", "the private key; without it the agent and those of ~/.ssh")
 known_hosts = setting("known_hosts", "~/.ssh/known_hosts", "the keys of the machines")
 keep = setting("keep", False, "keep connections open from one sweep to the next")
-database = setting("database", "", "SQLite file or URL of a PostgreSQL; OUT/usage.db without it")
+database = setting(
+    "database",
+    "",
+    "SQLite file, or URL of a PostgreSQL (its password in PGPASSWORD); else OUT/usage.db",
+)
 out = setting("out", "out/fleet", "the folder that logs, trace and database go to")
 live = setting("live", sys.stdout.isatty(), "show a table of the machines that changes as it goes")
 

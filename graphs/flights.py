@@ -3,7 +3,7 @@
 thalweg run flights
 thalweg run flights --set since=2013-02-01 --set days=365
 thalweg run flights --http :9464 --set rate=200
-thalweg sql :9464 'from hours order by mean_delay desc limit 10'
+thalweg sql flights 'from hours order by mean_delay desc limit 10'
 
 A year's departures from EWR, JFK and LGA come in the order in which they were. Each takes along
 what was last measured of the weather at its airport when it left. The data is that of the package

@@ -2,7 +2,7 @@
 
 thalweg run watch_exercises
 thalweg run watch_exercises --set series=140 --http :9464
-thalweg sql :9464 'select exercise, avg(stddev_strength) from features group by exercise'
+thalweg sql watch_exercises 'select exercise, avg(stddev_strength) from features group by 1'
 
 Each window of a series becomes one row: mean, deviation, least and greatest of three axes of
 acceleration, three of turning, and of how strong both are. The last window of a series is shorter

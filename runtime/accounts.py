@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from .actors import Actor, CallActor, SourceActor
 from .channel import Channel
 from .errors import JobCancelled
-from .progress import CallProgress, NodeProgress
+from .progress import CallProgress, EpochProgress, JobState, NodeProgress, Progress
 from .tuning.limits import limited_by
 
 __all__ = ["left_behind", "progress_of"]
@@ -64,7 +65,7 @@ def _calls_of(actor: Actor) -> CallProgress | None:
     )
 
 
-def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
+def _nodes_of(actor: Actor, now: float) -> list[NodeProgress]:
     """The progress of each node of an actor, at this moment of the monotonic clock."""
     counts = actor.counts
     until = counts.ended if counts.ended is not None else now
@@ -90,6 +91,8 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
             late=one.late,
             in_flight=one.in_flight or actor.holding,
             retries=one.retries,
+            converted=one.converted,
+            seconds_converting=round(one.converting, 6),
             seconds_busy=round(busy, 6),
             seconds_waiting_for_input=round(for_input, 6),
             seconds_waiting_for_output=round(for_output, 6),
@@ -102,3 +105,30 @@ def progress_of(actor: Actor, now: float) -> list[NodeProgress]:
         )
         for one in actor.each
     ]
+
+
+def progress_of(
+    actors: Sequence[Actor],
+    now: float,
+    *,
+    job_id: str,
+    name: str,
+    state: JobState,
+    seconds: float,
+    epochs: EpochProgress | None,
+) -> Progress:
+    """The progress of a job with these actors, at this moment of the monotonic clock."""
+    sources = [actor for actor in actors if isinstance(actor, SourceActor)]
+    nodes = tuple(one for actor in actors for one in _nodes_of(actor, now))
+    return Progress(
+        id=job_id,
+        name=name,
+        state=state,
+        timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        seconds=seconds,
+        read=sum(actor.read_records for actor in sources),
+        settled=sum(actor.settled_records for actor in sources),
+        dead_letters=sum(node.dead_letters for node in nodes),
+        nodes=nodes,
+        epochs=epochs,
+    )

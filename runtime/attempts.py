@@ -3,8 +3,9 @@
 Only what is declared `repeatable` comes here. What an answer means:
 
 - `DataError`: the batch is halved, down to the records that are refused alone; or each of its
-  records is asked for singly. When every record of a batch is refused alone, one that passed before
-  is sent again: if that is refused too, or none ever passed, it is not the data.
+  records is asked for singly. When every record of a batch is refused alone (or of ten batches of
+  one), one that passed before is sent again: if that is refused too, or none ever passed, it is not
+  the data.
 - `BusyError`: wait as told, then again; fewer calls at once meanwhile.
 - `UnavailableError`: again with backoff. When the retries are used up and the other side did
   answer, it may be the data after all, since servers disagree about codes: if other calls pass
@@ -41,7 +42,7 @@ _LONGEST_ADVICE = 600.0
 """Seconds: what is advised beyond is not believed."""
 
 _ENOUGH = 10
-"""So many records refused alone, and none ever passed: fewer may be bad luck with a first batch."""
+"""So many records refused alone, and none passed between them: fewer may be bad luck."""
 
 
 class Repeatable(Protocol):
@@ -88,7 +89,8 @@ class Attempts:
             self._silence = f"{name} gave {self._silence}"
         self._passed = 0
         self._good: list[object] = []
-        self._refused_alone = 0
+        self._passed_then: int = 0
+        self._refused_alone = 0  # since that many had passed
         self._watch: Watch[asyncio.Task[object]] | None = None
         self._late: set[asyncio.Task[object]] = set()
 
@@ -147,6 +149,7 @@ class Attempts:
             # What passed before this try says nothing: the other side may have broken since.
             since = self._passed
             reason: Exception
+            apart: tuple[Exception, int] | None = None
             try:
                 if first is not None:
                     error, since = first
@@ -171,17 +174,17 @@ class Attempts:
                     self.observer.failed()
                 if error.answered and attempts - busy >= patience:
                     if proven:
-                        return await self._take_apart(records, trail, error, 1)
-                    if await self._others_pass(records, since):
-                        if count > 1:
-                            # Evidence is there, so the parts need not be as patient again.
-                            return await self._take_apart(records, trail, error, min(2, patience))
-                        # The other side may have come back just now: a record is not given up
-                        # before it has failed once more.
-                        proven, failed_at = True, self._clock.monotonic()
-                        continue
+                        apart = error, 1
+                    elif await self._others_pass(records, since):
+                        if count == 1:
+                            # The other side may have come back just now: a record is not given up
+                            # before it has failed once more.
+                            proven, failed_at = True, self._clock.monotonic()
+                            continue
+                        # Evidence is there, so the parts need not be as patient again.
+                        apart = error, min(2, patience)
                 pause, reason = self._pause(attempts - busy), error
-                if attempts - busy >= self._retry.attempts:
+                if apart is None and attempts - busy >= self._retry.attempts:
                     if self._retry.when_down == "fail":
                         raise MisconfiguredError(
                             f"given up after {attempts} tries: {error}"
@@ -194,10 +197,13 @@ class Attempts:
                 if not self._one_to_one and not isinstance(error, DataError):
                     raise  # A sink breaks by any error of its own; a function is asked for less.
                 trail = Trail.after(trail, error, count)
-                return await self._take_apart(records, trail, error, patience)
+                pause, reason, apart = 0.0, error, (error, patience)
             finally:
                 if for_all:
                     breaker.report()
+            if apart is not None:
+                # After the report: each part asks for all in its turn, while the breaker is open.
+                return await self._take_apart(records, trail, *apart)
             failed_at = self._clock.monotonic()
             self._counts.retries += 1
             self._counts.waiting = self._told(attempts + 1, reason)
@@ -236,9 +242,11 @@ class Attempts:
             if self.observer is not None:
                 self.observer.refused()
             raise
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if task in self._late and task.cancelling() == 1:
-                raise UnavailableError(self._silence) from None
+                silent = UnavailableError(self._silence)
+                silent.said_by = getattr(error, "said_by", None)
+                raise silent from None
             if task.cancelling():
                 raise
             raise UnavailableError("the call was cancelled by something inside it") from None
@@ -309,10 +317,16 @@ class Attempts:
                 f"each of {self._refused_alone} records was refused alone, and none has ever "
                 f"passed: it is not the data: {error}"
             ) from error
-        if count == 1:
-            return
         if not self._one_to_one:
             return  # To ask a sink is to write the record once more.
+        if count == 1:
+            # Batches of one record: a few bad ones in a row may be bad luck.
+            if self._passed != self._passed_then:
+                self._passed_then, self._refused_alone = self._passed, 0
+            self._refused_alone += 1
+            if self._refused_alone < _ENOUGH:
+                return
+            count, self._refused_alone = self._refused_alone, 0
         answer = await self._settle(self._good, None, self._retry.attempts)
         if answer.rejected:
             again = answer.rejected[0][0]

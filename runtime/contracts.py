@@ -49,6 +49,7 @@ from .retry import Retry, WhenDown, WhenMisconfigured
 from .signals import Barrier, End, Trigger, Watermark
 from .state import KeyedState
 from .tables.change import Change, TableMode
+from .tables.results import Results
 from .trail import Attempt
 from .tuning.objective import Throughput
 
@@ -87,6 +88,7 @@ __all__ = [
     "QueryError",
     "Read",
     "Rejected",
+    "Results",
     "Retry",
     "Row",
     "Sink",
@@ -142,6 +144,11 @@ class Source(ABC, Generic[S_co]):
     gives_columns: bool = False
     gives_triggers: bool = False
     """Whether it says, by a `Trigger`, what belongs together."""
+
+    looked: float | None = None
+    """When it last looked for news and found none, by the loop's time, if it does so at intervals:
+    -inf before the first look. Who waits for all that there is waits for one more look.
+    """
 
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
@@ -217,6 +224,9 @@ class Sink(ABC, Generic[R_contra]):
 
     table: str | None = None
     """The name of the table of the job that this sink fills, for one that does."""
+
+    takes: Results | None = None
+    """What becomes of results in that table, for the plan to check that they mean the same."""
 
     repeatable: bool = False
     retry: Retry = Retry()
@@ -369,6 +379,8 @@ class Operator(ABC, Generic[R_contra, S_co]):
 
     version: int = 1
     clock: Literal["event", "processing"] = "event"
+    results: Results | None = None
+    """Which results it tells of what it remembers, for one that a table may stand below."""
 
     async def open(self, context: Context) -> None:
         """Get ready. `restore` has not been called yet."""
@@ -474,6 +486,9 @@ class ColumnOperator(Operator[Any, Any]):
 
     has_late: bool = False
     """Whether rows may come too late for it, which it then hands over as `Late`."""
+
+    watermark: float | None = None
+    """Up to when, in seconds since 1970, rows come too late for it, as far as is known."""
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

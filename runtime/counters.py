@@ -11,11 +11,12 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _MOST_LABEL_SETS = 1_000
 
 _TAKEN = frozenset({
-    "actor_seconds", "dead_letters", "epoch", "epoch_age_seconds", "epoch_bytes", "epoch_seconds",
-    "epochs", "in_flight_records", "inbox_batches", "inbox_bytes",
-    "inbox_max_batches", "inbox_max_bytes", "inbox_max_records", "inbox_records",
-    "job_in_flight_records", "job_read_records", "job_settled_records", "job_state",
-    "late_records", "latency_seconds", "records_in", "records_out", "retries", "store_waiting",
+    "actor_seconds", "converted_records", "converting_seconds", "dead_letters", "epoch",
+    "epoch_age_seconds", "epoch_bytes", "epoch_seconds", "epochs", "in_flight_records",
+    "inbox_batches", "inbox_bytes", "inbox_max_batches", "inbox_max_bytes", "inbox_max_records",
+    "inbox_records", "job_in_flight_records", "job_read_records", "job_settled_records",
+    "job_state", "late_records", "latency_seconds", "records_in", "records_out", "retries",
+    "store_waiting",
 })  # fmt: skip
 """The names under which the runtime exports what it counts itself."""
 

@@ -16,8 +16,8 @@ class Gathering:
     """Makes columns of rows: of mappings, or of data classes.
 
     The first rows say of which types the columns are. Later ones may widen whole numbers to
-    fractions, fill a column that had only nulls, and add columns; a row that would change a type is
-    refused.
+    fractions, give decimals more digits, fill a column that had only nulls, and add columns; a row
+    that would change a type is refused.
     """
 
     def __init__(self) -> None:
@@ -40,16 +40,30 @@ class Gathering:
                 places.append(index)
         table = self._table(rows)
         if table is None:
-            # One of them does not fit: each alone, since only these are slow.
-            good: list[Mapping[str, object]] = []
-            for index, row in zip(places, rows, strict=True):
-                if self._table([row]) is None:
-                    bad[index] = DataError(self._misfit(row))
-                else:
-                    good.append(row)
-            table = self._table(good)
-        assert table is not None
+            table = self._of_each(places, rows, bad)
         return Columns(table), bad
+
+    def _of_each(
+        self, places: Sequence[int], rows: Sequence[Mapping[str, object]], bad: dict[int, Exception]
+    ) -> Any:
+        """One of them does not fit, or not beside the others: each alone, which is slow."""
+        pa = arrow()
+        alone: list[tuple[int, Mapping[str, object], Any]] = []
+        for index, row in zip(places, rows, strict=True):
+            table = self._table([row])
+            if table is None:
+                bad[index] = DataError(self._misfit(row))
+            else:
+                alone.append((index, row, table))
+        tables: list[Any] = []
+        for index, row, table in alone:
+            try:
+                tables.append(_filled(table, self._schema, 1))
+            except pa.ArrowException:
+                bad[index] = DataError(self._misfit(row))
+        if not tables:
+            return pa.table({}) if self._schema is None else self._schema.empty_table()
+        return pa.concat_tables(tables).combine_chunks()
 
     def _table(self, rows: Sequence[Mapping[str, object]]) -> Any:
         """The rows as a table, or None where they do not fit together or what came before."""
@@ -62,16 +76,7 @@ class Gathering:
             )
             if self._schema is not None:
                 schema = _unified(self._schema, schema)
-            held = {field.name: field.type for field in schema}
-            table = pa.table(
-                [
-                    arrays[names.index(name)].cast(kind)
-                    if name in names
-                    else pa.nulls(len(rows), kind)
-                    for name, kind in held.items()
-                ],
-                schema=schema,
-            )
+            table = _filled(pa.table(arrays, names=names), schema, len(rows))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
             return None
         if rows:
@@ -97,6 +102,22 @@ def _row(record: object) -> Mapping[str, object] | None:
     return None
 
 
+def _filled(table: Any, schema: Any, count: int) -> Any:
+    """The same `count` rows by a schema that is as wide; columns that lack are NULL.
+
+    Raises ArrowInvalid for a value that its type there does not hold.
+    """
+    pa = arrow()
+    names = table.schema.names
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in names
+        else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
 def _array(values: list[object]) -> Any:
     return arrow().array(values)
 
@@ -114,6 +135,30 @@ def _unified(held: Any, found: Any) -> Any:
             continue
         elif types.is_integer(before) and types.is_floating(field.type):
             known[field.name] = field.type
+        elif types.is_decimal(field.type) and (
+            types.is_decimal(before) or types.is_integer(before)
+        ):
+            known[field.name] = _wide_enough(before, field.type)
+        elif types.is_decimal(before) and types.is_integer(field.type):
+            known[field.name] = _wide_enough(field.type, before)
         elif not (types.is_floating(before) and types.is_integer(field.type)):
             raise pa.ArrowInvalid(f"{field.name} is {before}, not {field.type}")
     return pa.schema(list(known.items()))
+
+
+def _wide_enough(one: Any, other: Any) -> Any:
+    """A decimal with the digits of both, before and behind the point; whole numbers have 19.
+
+    Raises ArrowInvalid where there is none.
+    """
+    pa = arrow()
+    is_decimal = pa.types.is_decimal
+    whole, behind = 19, 0
+    if is_decimal(one):
+        whole, behind = one.precision - one.scale, one.scale
+    whole, behind = max(whole, other.precision - other.scale), max(behind, other.scale)
+    if whole + behind <= 38:
+        return pa.decimal128(whole + behind, behind)
+    if whole + behind <= 76:
+        return pa.decimal256(whole + behind, behind)
+    raise pa.ArrowInvalid(f"{one} and {other} are no decimal of 76 digits")

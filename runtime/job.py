@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -123,14 +122,18 @@ class Job:
         if not all(opened) or course.stopping:
             # One could not be opened and says why when it is closed, or somebody was quicker.
             await self.__aexit__(None, None, None)
-        if course.state == "starting":
-            course.state = "running"
-            keeper = self._keeper
+        if course.state in ("starting", "draining") and not course.stopping:
+            # A drain may have been asked for meanwhile: then nothing is read, and all else is done.
+            keeper, draining = self._keeper, course.state == "draining"
+            if not draining:
+                course.state = "running"
             if keeper is None:
                 self._triggers.begin(clock, None, None)
             else:
                 self._triggers.begin(clock, keeper.coordinator, keeper.fence.lineage)
                 keeper.start(course.actors)
+            if draining:
+                self._drain_sources()
         course.go()
         return self
 
@@ -174,22 +177,11 @@ class Job:
         which counts what was not processed. Raises JobFailed as `wait` does.
         """
         if self.state in ("starting", "running"):
+            opened = self.state == "running"
             self._course.state = "draining"
-            for actor in self.actors:
-                if isinstance(actor, SourceActor):
-                    actor.drain()
-        limit = asyncio.timeout(timeout)
-        try:
-            async with limit:
-                await self.wait()
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            await self.cancel()
-            await self.wait()
-        except asyncio.CancelledError:
-            await self.cancel()
-            raise
+            if opened:
+                self._drain_sources()
+        await self._end_within(timeout, self.wait)
 
     async def suspend(self, *, timeout: float | None = None) -> None:
         """Take a last epoch and stop: the next start on the same state goes on from there.
@@ -202,18 +194,28 @@ class Job:
             raise ThalwegError(
                 f"the job of graph {self.name!r} has no store to go on from: drain it instead"
             )
-        course, limit = self._course, asyncio.timeout(timeout)
+        await self._end_within(timeout, partial(self._suspend, self._keeper))
+
+    async def _suspend(self, keeper: Keeper) -> None:
+        course = self._course
+        if course.state == "running":
+            course.state = "suspending"
+            sources = [one for one in self.actors if isinstance(one, SourceActor)]
+            await keeper.suspend(sources, course.finished)
+            course.stop()
+        elif course.state == "starting":
+            course.state = "suspending"
+            course.stop()
+        await self.wait()
+
+    async def _end_within(
+        self, timeout: float | None, ending: Callable[[], Awaitable[None]]
+    ) -> None:
+        """End so, or cancel: after that time, or where whoever waits for it is cancelled."""
+        limit = asyncio.timeout(timeout)
         try:
             async with limit:
-                if course.state == "running":
-                    course.state = "suspending"
-                    sources = [one for one in self.actors if isinstance(one, SourceActor)]
-                    await self._keeper.suspend(sources, course.finished)
-                    course.stop()
-                elif course.state == "starting":
-                    course.state = "suspending"
-                    course.stop()
-                await self.wait()
+                await ending()
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -323,10 +325,10 @@ class Job:
     async def process_all_available(self, *, quiet: float = 0.1) -> None:
         """Return when all that the sources had to hand over has arrived everywhere.
 
-        A source has no more when it has had nothing to hand over for `quiet` seconds: take more
-        than the interval of a source that looks for news at intervals. With a store an epoch is
-        taken, and committed. A source that never pauses never lets this return. Raises as `wait`
-        does where the job fails or is cancelled first, ValueError for a negative number.
+        A source has no more when it has had nothing to hand over for `quiet` seconds; one that
+        looks for news at intervals, such as for files, has then looked once more. With a store an
+        epoch is taken, and committed. A source that never pauses never lets this return. Raises as
+        `wait` does where the job fails or is cancelled first, ValueError for a negative number.
         """
         if self.state == "created":
             await self.wait()
@@ -366,19 +368,15 @@ class Job:
         if self._clock is not None:
             now, lasted = self._clock.monotonic(), self._course.lasted
             seconds = lasted if lasted is not None else now - self._course.began
-        sources = [actor for actor in self.actors if isinstance(actor, SourceActor)]
-        nodes = tuple(one for actor in self.actors for one in progress_of(actor, now))
-        return Progress(
-            id=self.id,
+        epochs = None if self._keeper is None else self._keeper.progress(now)
+        return progress_of(
+            self.actors,
+            now,
+            job_id=self.id,
             name=self.name,
             state=self.state,
-            timestamp=datetime.now(UTC).isoformat(timespec="milliseconds"),
             seconds=seconds,
-            read=sum(actor.read_records for actor in sources),
-            settled=sum(actor.settled_records for actor in sources),
-            dead_letters=sum(node.dead_letters for node in nodes),
-            nodes=nodes,
-            epochs=None if self._keeper is None else self._keeper.progress(now),
+            epochs=epochs,
         )
 
     def _build(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
@@ -390,6 +388,8 @@ class Job:
             limit=graph.max_batch_size,
             context=self._context,
             starved=self._starved,
+            held_up=self._held_up,
+            suspended=self._suspended,
             credit_changed=self._credit_changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
@@ -413,13 +413,26 @@ class Job:
             tables=self.tables,
         )
 
+    def _drain_sources(self) -> None:
+        for actor in self.actors:
+            if isinstance(actor, SourceActor):
+                actor.drain()
+
     def _starved(self) -> bool:
-        """Whether every source that could still read waits for what is under way."""
         live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
         return bool(live) and all(actor.waits_for_credit for actor in live)
 
+    def _suspended(self) -> bool:
+        course = self._course
+        return course.state == "suspending" and not course.failure and not course.cancelled
+
+    def _held_up(self) -> bool:
+        return any(a.waits_for_credit for a in self.actors if isinstance(a, SourceActor))
+
     def _credit_changed(self) -> None:
-        if self._starved():
-            for actor in self.actors:
-                if isinstance(actor, RegroupActor) and actor.inbox is not None:
-                    actor.inbox.wake()
+        starved = self._starved()
+        for actor in self.actors:
+            if not isinstance(actor, RegroupActor) or actor.inbox is None:
+                continue
+            if starved or actor.rule.linger is None:
+                actor.inbox.wake()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -69,12 +70,30 @@ class Memory:
         self._node = node
         self._operator = operator
         self._states: tuple[KeyedState[Any, Any], ...] = ()
+        self._now: Callable[[], float] = time.time
+        self._at = 0.0
+        self._ages = False
 
     def begin(self, now: Callable[[], float] | None = None) -> None:
         """Give the operator empty keyed states of its own, by the clock `now`; before it opens."""
+        self._now = self._now if now is None else now
         for name, state in _states(self._operator).items():
-            setattr(self._operator, name, state.fresh(now))
+            setattr(self._operator, name, state.fresh(self._looked))
         self._states = tuple(_states(self._operator).values())
+        self._ages = any(state.ages for state in self._states)
+        self.look()
+
+    def look(self) -> None:
+        """What time it is for keys that grow old, until the next look.
+
+        In between their time stands still: a key that is there when a record comes is there until
+        the operator is done with it.
+        """
+        if self._ages:
+            self._at = self._now()
+
+    def _looked(self) -> float:
+        return self._at
 
     def kept(self) -> Kept | None:
         """How much is in its keyed states; None where it has none. Safe from any thread."""

@@ -119,6 +119,9 @@ class JobCollector(Collector):
             ("dead_letters", "Records that the node gave up", lambda n: n.dead_letters),
             ("late_records", "Records that came too late to be counted", lambda n: n.late),
             ("retries", "Calls that were repeated", lambda n: n.retries),
+            ("converted_records", "Records made of columns at the inbox of the node, or columns of",
+             lambda n: n.converted),
+            ("converting_seconds", "How long that took", lambda n: n.seconds_converting),
         )  # fmt: skip
         for metric, text, value in counters:
             family = CounterMetricFamily(f"thalweg_{metric}", text, labels=["graph", "node"])

@@ -13,6 +13,7 @@ from .forms import Conversion, in_columns, made_of, wanted
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
+from .tables.filling import check_filled
 from .timing import check_times, needs_origins
 from .tuning.feeding import check_tuned
 
@@ -75,7 +76,7 @@ class Plan:
         _check_outputs(nodes, consumers)
         for node in nodes.values():
             _check_memory(node)
-        _check_tables(nodes.values())
+        check_filled(nodes, inputs)
         check_times(nodes, inputs)
         check_tuned(nodes, inputs, consumers)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]
@@ -251,20 +252,6 @@ def _check_memory(node: Node) -> None:
             "declares no memory: keep what it holds in a KeyedState, or write snapshot and restore",
             where=node.where,
         )
-
-
-def _check_tables(nodes: Iterable[Node]) -> None:
-    known: dict[str, Node] = {}
-    for node in nodes:
-        table = cast("Sink[object]", node.work).table if is_a(node.work, Sink) else None
-        if table is not None:
-            first = known.setdefault(table.casefold(), node)
-            if first is not node:
-                raise GraphError(
-                    f"{first.name!r} and {node.name!r} both fill the table {table!r}: unite the "
-                    "streams, or give one of the tables another name",
-                    where=node.where,
-                )
 
 
 def _fuse(

@@ -76,15 +76,16 @@ class CallProgress:
 class NodeProgress:
     """What one node has done. Times are in seconds.
 
-    `records_in` and `records_out` count records, `dead_letters` those it gave up, `late` those
-    that came too late to be counted, whether or not its late port goes anywhere, `in_flight` those
-    it has taken in and not yet answered for (its inbox not counted). `waiting` says in words what
-    it waits for when that is something outside, such as a server. `cuts` tells of a `batch` how
-    many batches went because they were full (by records or bytes), because the first record had
-    lingered, because every source waited (starved), or for a signal or the end. `calls` is there
-    where calls are repeated, and `endpoints` where several may answer them. A fused
-    node shares `actor`, the times and the inbox with its neighbours. `settled` is, for a source,
-    the last position of its (last) lane up to which all is delivered.
+    `records_in` and `records_out` count records, `dead_letters` those it gave up, `late` those that
+    came too late to be counted, whether or not its late port goes anywhere, `in_flight` those it
+    has taken in and not yet answered for (its inbox not counted). `converted` are the records that
+    were made of columns at its inbox, or columns of, in `seconds_converting`. `waiting` says in
+    words what it waits for when that is something outside, such as a server. `cuts` tells of a
+    `batch` how many batches went because they were full (by records or bytes), because the first
+    record had lingered, because every source waited (starved), or for a signal or the end. `calls`
+    is there where calls are repeated, and `endpoints` where several may answer them. A fused node
+    shares `actor`, the times and the inbox with its neighbours. `settled` is, for a source, the
+    last position of its (last) lane up to which all is delivered.
     """
 
     node: str
@@ -97,6 +98,8 @@ class NodeProgress:
     late: int = 0
     in_flight: int = 0
     retries: int = 0
+    converted: int = 0
+    seconds_converting: float = 0.0
     seconds_busy: float = 0.0
     seconds_waiting_for_input: float = 0.0
     seconds_waiting_for_output: float = 0.0

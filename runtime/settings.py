@@ -31,7 +31,11 @@ _WORDS = {
 _CONFIDENTIAL = re.compile(
     r"(^|_)(token|password|passphrase|secret|credentials?|(api|private)_?key)(_|$)"
 )
-_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+_IN_URL = re.compile(r"(?<=://)[^/?#\s]+@")
+_IN_QUERY = re.compile(
+    r"([?&][^=&#\s]*(?:key|token|secret|password|passphrase|credential|auth|sig)[^=&#\s]*=)[^&#\s]+",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Setting:
             return "***" if str(value) else ""
         if isinstance(value, bool):
             return str(value).lower()
-        return _IN_URL.sub("***@", str(value))
+        return _IN_QUERY.sub(r"\1***", _IN_URL.sub("***@", str(value)))
 
     def as_dict(self) -> dict[str, object]:
         """The same as plain data, ready for JSON, without what should stay secret."""

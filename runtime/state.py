@@ -103,6 +103,11 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         return len(self._values)
 
     @property
+    def ages(self) -> bool:
+        """Whether its keys have a time to live."""
+        return self._ttl is not None
+
+    @property
     def upgrades(self) -> bool:
         """Whether values of an older version can be followed."""
         return self._upgrade is not None
@@ -264,8 +269,9 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
                 self._values.update(self._upgraded(version, pairs))
                 if self._ttl is not None:
                     stamps = [now] * len(pairs) if times is None else times
+                    # None is younger than now, though the clock may have been set back meanwhile.
                     self._stamps.update(
-                        (key, at) for (key, _), at in zip(pairs, stamps, strict=True)
+                        (key, min(at, now)) for (key, _), at in zip(pairs, stamps, strict=True)
                     )
         if self._ttl is not None:
             self._stamps = dict(sorted(self._stamps.items(), key=lambda item: item[1]))

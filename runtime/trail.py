@@ -20,7 +20,8 @@ class Attempt:
     `number` counts the tries of the record from 1: where numbers are missing between two, tries
     like these were left out. `error` is the class of the failure, `message` what was answered,
     shortened. `records` were asked for together, and `waited` is the time in seconds from then to
-    the next try. `by` names the endpoint that answered, where there are several.
+    the next try. `by` names the endpoint that answered, or was asked when the time was up, where
+    there are several.
 
     >>> Attempt(1, "BusyError", "POST http://127.0.0.1:8501/… answered 429", records=64, waited=2.0)
     Attempt(number=1, error='BusyError', message='POST http://127.0.0.1:8501/… answered 429', records=64, waited=2.0, by=None)

@@ -8,6 +8,13 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
+
+from .missing import found, missing
+
+# How long one example takes says how busy the machine is; the limit on a test stands.
+settings.register_profile("thalweg", deadline=None)
+settings.load_profile("thalweg")
 
 
 @pytest.fixture(scope="session")
@@ -23,30 +30,18 @@ def postgres_url() -> str:
     try:
         socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
-        reason = f"no PostgreSQL at {host}:{port} ({error}): run `make services`"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no PostgreSQL at {host}:{port} ({error}): run `make services`")
     return url
 
 
 @pytest.fixture(scope="session")
 def java() -> None:
     """Java, for PMML models. Where there is none the test is skipped, but with CI set it fails."""
-    if os.environ.get("JAVA_HOME") or shutil.which("java"):
-        return
-    reason = "no Java: install default-jre-headless, or let JAVA_HOME name one"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not os.environ.get("JAVA_HOME") and shutil.which("java") is None:
+        missing("no Java: install default-jre-headless, or let JAVA_HOME name one")
 
 
 @pytest.fixture(scope="session")
 def sshd() -> None:
     """An sshd to start. Where there is none the test is skipped, but with CI set it fails."""
-    if shutil.which("sshd", path=os.defpath + ":/usr/sbin:/sbin:/usr/local/sbin"):
-        return
-    reason = "no sshd: install openssh-server"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    found("sshd", os.defpath + ":/usr/sbin:/sbin:/usr/local/sbin")

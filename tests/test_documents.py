@@ -23,7 +23,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 WITH_CODE = [ROOT / "README.md", *sorted(ROOT.glob("docs/guides/*.md"))]
 NAMED = re.compile(r"# (\w+\.py)\n")
 COMMANDS = (
-    "run", "show", "test", "tune", "sql", "look", "serve", "model", "score", "check", "probe"
+    "run", "show", "test", "tune", "sql", "look", "serve", "model", "score", "check", "probe",
+    "usage",
 )  # fmt: skip
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...operators import sinks, sources
-from ...operators.fleet import Probe, ProbeLimits, ProbeResult, SshAccess, Targets
+from ...operators.fleet import Probe, ProbeLimits, ProbeResult, SshAccess, Target
+from ...runtime.errors import JobFailed
 from ...runtime.graph import Graph
 
 __all__ = ["probe_by_hand"]
 
 
 async def probe_by_hand(
-    targets: Targets,
+    targets: Sequence[Target],
     probe: Probe,
     *,
     access: SshAccess,
@@ -21,10 +22,19 @@ async def probe_by_hand(
 ) -> None:
     """Ask every target once, and hand over each result as it comes.
 
-    Raises MisconfiguredError, or JobFailed, for targets or keys that cannot be read.
+    Raises MisconfiguredError, or JobFailed, for keys that cannot be read, and BrokenPipeError where
+    `each` does.
     """
     graph = Graph("probe")
     source = sources.ssh_probe(targets, [probe], every=1.0, sweeps=1, access=access, limits=limits)
     graph.read("results", source).to("results_out", sinks.each(each))
-    async with graph.start() as job:
-        await job.wait()
+    try:
+        async with graph.start() as job:
+            await job.wait()
+    except JobFailed as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, BrokenPipeError):  # whoever read our output has gone
+                raise cause from None
+            cause = cause.__cause__
+        raise

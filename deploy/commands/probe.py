@@ -32,8 +32,11 @@ stands for a variable of the machine, quoted safely. With --script, they are its
 machines say is printed together where it is the same; with --json each result is printed as it
 comes, as a line of JSON. Host keys are checked against known_hosts, always.
 
+When it is broken off (^C), what has come by then is printed, and what still runs on the machines
+is ended.
+
 exit status:
-  0  ok on all machines     1  not on all     2  wrong usage, or no targets
+  0  ok on all machines     1  not on all     2  wrong usage, or no targets     130  broken off
 """
 
 
@@ -57,6 +60,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--identity", action="append", default=[], metavar="FILE", help="a private key; repeatable"
     )
     parser.add_argument(
+        "--certificate", action="append", default=[], metavar="FILE", help="one for a private key"
+    )
+    parser.add_argument(
+        "--passphrase", metavar="PLACE", help="what opens the keys: env:NAME or file:PATH"
+    )
+    parser.add_argument(
         "--known-hosts", default="~/.ssh/known_hosts", metavar="FILE", help="keys of the machines"
     )
     parser.add_argument(
@@ -70,6 +79,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connect-timeout", type=seconds, default=3.0, metavar="SECONDS", help="for a port (3)"
     )
+    parser.add_argument(
+        "--ping-timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="ask by ICMP before that whether a machine is there, where this may be done",
+    )
     parser.add_argument("--script", metavar="FILE", help="send this file, run it and remove it")
     parser.add_argument("--exclusive", action="store_true", help="only where nobody is logged in")
     parser.add_argument("--json", action="store_true", help="one JSON object for each result")
@@ -78,6 +93,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Probe and return the exit status. Raises UsageError."""
+    from ...operators.fleet import folded
     from ..by_hand.grouped_results import grouped, summed_up
     from ..by_hand.probing import probe_by_hand
 
@@ -91,7 +107,7 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         targets, probe = _targets(arguments), _probe(arguments)
         access, limits = _access(arguments), _limits(arguments)
-        # Looked up here as well, so that what is wrong with a file is told without a graph.
+        # Looked up here, so that what is wrong with a file is told without a graph.
         loaded = targets.load()
         for note in loaded.notes:
             print(f"thalweg: {note}", file=sys.stderr)
@@ -99,10 +115,13 @@ def execute(arguments: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except (MisconfiguredError, MissingExtra) as error:
         raise UsageError(str(error)) from None
-    began = time.monotonic()
+    began, broken_off = time.monotonic(), False
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        asking = probe_by_hand(loaded.targets, probe, access=access, limits=limits, each=take)
         try:
-            runner.run(probe_by_hand(targets, probe, access=access, limits=limits, each=take))
+            runner.run(asking)
+        except KeyboardInterrupt:
+            broken_off = True
         except ThalwegError as error:
             if arguments.traceback:
                 raise
@@ -111,7 +130,13 @@ def execute(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         for text in grouped(results):
             print(text)
+        sys.stdout.flush()
     print(summed_up(results, time.monotonic() - began), file=sys.stderr)
+    if broken_off:
+        answered = {result["target"] for result in results}
+        missing = [one.name for one in loaded.targets if one.name not in answered]
+        print(f"thalweg: broken off, without an answer of {folded(missing)}", file=sys.stderr)
+        raise KeyboardInterrupt
     fine = all(result["outcome"] == "ok" for result in results)
     return ExitStatus.FINE if fine and results else ExitStatus.FAILED
 
@@ -168,6 +193,8 @@ def _access(arguments: argparse.Namespace) -> SshAccess:
     return SshAccess(
         user=arguments.user,
         identities=tuple(arguments.identity),
+        certificates=tuple(arguments.certificate),
+        passphrase=arguments.passphrase,
         known_hosts=arguments.known_hosts,
         trust_new=arguments.trust_new,
     )
@@ -176,4 +203,6 @@ def _access(arguments: argparse.Namespace) -> SshAccess:
 def _limits(arguments: argparse.Namespace) -> ProbeLimits:
     from ...operators.fleet import ProbeLimits
 
-    return ProbeLimits(connect_timeout=arguments.connect_timeout)
+    return ProbeLimits(
+        connect_timeout=arguments.connect_timeout, ping_timeout=arguments.ping_timeout
+    )

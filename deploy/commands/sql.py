@@ -7,16 +7,18 @@ import json
 
 from ..address import AddressError, parse_address
 from ..exit_status import ExitStatus, UsageError
+from ..running_jobs import find_job
 
 __all__ = ["configure", "execute"]
 
 _EXAMPLES = """\
 examples:
-  thalweg sql :9464 'select * from counts order by n desc limit 10'
+  thalweg sql activity_counts 'select * from counts order by n desc limit 10'
   thalweg sql :9464 'from thalweg_tables'
   thalweg sql http://127.0.0.1:9464 'from counts' --out counts.parquet
 
-The job is named by the address that it was started with, as by thalweg run FILE --http :9464.
+The job is one that thalweg run FILE --http HOST:PORT has started: on this machine it is found by
+its name, that of its graph, or by its id, and elsewhere by its address. thalweg jobs lists them.
 It answers one SELECT, for all tables as they stood at one moment, within 10 s and of up to
 100,000 rows. The table thalweg_tables lists the others.
 """
@@ -25,7 +27,7 @@ It answers one SELECT, for all tables as they stood at one moment, within 10 s a
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `sql`."""
     parser.epilog = _EXAMPLES
-    parser.add_argument("job", metavar="ADDRESS", help="HOST:PORT, :PORT or URL of the job")
+    parser.add_argument("job", metavar="JOB", help="name, id, HOST:PORT, :PORT or URL of the job")
     parser.add_argument("query", metavar="SELECT", help="the query")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the answer as one JSON object")
@@ -53,12 +55,21 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _url(job: str) -> str:
-    """The address of the page that answers. Raises UsageError for what is none."""
+    """The address of the page that answers. Raises ThalwegError for what is none."""
     if job.startswith(("http://", "https://")):
         return f"{job.rstrip('/').removesuffix('/sql')}/sql"
     try:
         return f"http://{parse_address(job)}/sql"
     except AddressError as error:
+        if ":" in job:
+            raise UsageError(
+                f"{error}: a job is asked by its name, or at the address that it was started "
+                "with, by --http"
+            ) from None
+    found = find_job(job)
+    if found.address is None:
         raise UsageError(
-            f"{error}: a job is asked at the address that it was started with, by --http"
-        ) from None
+            f"the job {job!r} (process {found.process}) answers nobody: run it with --http, such "
+            "as --http :0 for any free port"
+        )
+    return f"http://{found.address}/sql"

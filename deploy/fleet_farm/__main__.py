@@ -64,6 +64,7 @@ def main() -> int:
     database, page = out / "usage.db", out / "usage.html"
     page.write_text(usage_page(database), encoding="utf-8")
     print(f"\n{usage_table(database)}\n\nthe database: {database}\nthe page:     {page}")
+    print(f"again later:  thalweg usage {database}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,9 +24,13 @@ __all__ = ["look"]
 _EXACT = 1_000_000
 """Up to so many rows distinct values are counted; of more they are estimated."""
 
+_AT_ONCE = 10
+"""Columns that are summed up in one pass: each takes memory."""
+
 _MOST_GROUPS = 50
 """Combinations of values that are told."""
 
+_JSON = re.compile(r"(?<![\w\"'])JSON(?=[\[\],)]|\Z)")
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _INTEGERS = (*_WHOLE, *(f"U{name}" for name in _WHOLE))
 _FLOATS = ("FLOAT", "DOUBLE")
@@ -91,7 +96,11 @@ def _findings(
             _one(link, "select count(*) from (select distinct * from seen)")[0]
         )
         watched.step("summing up the columns")
-        columns = _summary(link, schema, exact=total <= _EXACT) if total else []
+        columns: list[ColumnFindings] = []
+        names = list(schema) if total else []
+        for at in range(0, len(names), _AT_ONCE):
+            some = {name: schema[name] for name in names[at : at + _AT_ONCE]}
+            columns += _summary(link, some, exact=total <= _EXACT)
         shown = ", ".join(_plain(name, kind) for name, kind in schema.items())
         sample: list[Row] = (
             link.execute(f"select {shown} from seen limit {rows}").fetchall() if schema else []
@@ -135,9 +144,11 @@ def _schema(link: DuckDBPyConnection, found: FoundFiles) -> dict[str, str]:
             f"{found.filled[0]} holds no JSON objects, one a line: is it one array over many "
             "lines, or another format? Say --format"
         )
-    # A column of which the sample holds no value has no type of its own.
+    # A column of which the sample holds no value has no type of its own; what is of several types
+    # inside of lists and objects is text for a stream of files.
     return {
-        name: "VARCHAR" if kind in ('"NULL"', "NULL") else kind for name, kind in schema.items()
+        name: "VARCHAR" if kind in ('"NULL"', "NULL") else _JSON.sub("VARCHAR", kind)
+        for name, kind in schema.items()
     }
 
 
@@ -180,7 +191,7 @@ def _plain(name: str, kind: str) -> str:
 def _summary(
     link: DuckDBPyConnection, schema: dict[str, str], *, exact: bool
 ) -> list[ColumnFindings]:
-    """What there is to say of each column, in one pass over all of them."""
+    """What there is to say of each of these columns, in one pass over all rows."""
     asked: list[str] = []
     for name, kind in schema.items():
         column, plain = quoted(name), _plain(name, kind)

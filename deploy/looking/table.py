@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import gzip
 import json
@@ -10,14 +11,17 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...operators.sources._csv_header import csv_header, records
+from ...operators.sources._tame_lines import wild
 from ...runtime.errors import MissingExtra, ThalwegError
-from .found_files import Format, FoundFiles
+from .found_files import PACKED, Format, FoundFiles
+from .fractions import fractional
 from .limits import Limits
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Row", "bad_line", "connect", "fill", "quoted", "refused"]
+__all__ = ["Row", "bad_line", "bad_row", "connect", "fill", "quoted", "refused"]
 
 Row = tuple[Any, ...]
 
@@ -59,13 +63,37 @@ def fill(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> int:
     """Make the table `seen` of all rows; return how many were passed over as unreadable."""
     reading = _reader(found.filled, found.format, skip_bad=skip_bad)
     link.execute(f"create table seen as select * from {reading}")
+    if found.format != "parquet":
+        _widen(link, found, skip_bad=skip_bad)
     if not skip_bad or found.format == "parquet":
         return 0
     if found.format == "csv":
         return _number(link, "select count(distinct (file_id, line)) from reject_errors")
-    columns: list[Row] = link.execute("describe seen").fetchall()
-    nothing = " and ".join(f"{quoted(str(one[0]))} is null" for one in columns)
+    nothing = " and ".join(f"{quoted(name)} is null" for name in _columns(link))
     return _number(link, f"delete from seen where {nothing}")
+
+
+def _columns(link: DuckDBPyConnection) -> dict[str, str]:
+    described: list[Row] = link.execute("describe seen").fetchall()
+    return {str(name): str(kind) for name, kind, *_ in described}
+
+
+def _widen(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> None:
+    """Read anew what would be rounded, as fractions; what is of several types is text."""
+    schema = _columns(link)
+
+    def reading(types: dict[str, str]) -> str:
+        return _reader(found.filled, found.format, skip_bad=skip_bad, types=types)
+
+    wider = dict.fromkeys(fractional(link, schema, reading), "DOUBLE")
+    if wider:
+        link.execute(
+            f"create or replace table seen as select * from {reading({**schema, **wider})}"
+        )
+    for name, kind in schema.items():
+        if kind == "JSON":
+            column = quoted(name)
+            link.execute(f"alter table seen alter {column} type varchar using {column} ->> '$'")
 
 
 def _number(link: DuckDBPyConnection, query: str) -> int:
@@ -73,7 +101,9 @@ def _number(link: DuckDBPyConnection, query: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _reader(paths: Sequence[str], kind: Format, *, skip_bad: bool) -> str:
+def _reader(
+    paths: Sequence[str], kind: Format, *, skip_bad: bool, types: dict[str, str] | None = None
+) -> str:
     # No name is taken for a pattern here: which files are meant is known by now.
     names = ", ".join(_text(glob.escape(os.path.abspath(path))) for path in paths)
     if kind == "parquet":
@@ -81,9 +111,20 @@ def _reader(paths: Sequence[str], kind: Format, *, skip_bad: bool) -> str:
     if kind == "csv":
         # Not both: DuckDB cannot tell what it rejected of files with columns of their own.
         more = "store_rejects=true" if skip_bad else "union_by_name=true"
-        return f"read_csv([{names}], header=true, {more})"
+        more += f", types={_typed(types)}" if types else ""
+        plain = [path for path in paths if os.path.splitext(path)[1].lower() not in PACKED]
+        # The header decides, not the rows: a torn one must not make one column of all.
+        header = csv_header(plain[0]) if plain else None
+        more += "" if header is None else f", delim={_text(header.delimiter)}"
+        return f"read_csv([{names}], header=true, quote='\"', escape='\"', {more})"
     bad = ", ignore_errors=true" if skip_bad else ""
-    return f"read_json([{names}], format='newline_delimited', union_by_name=true{bad})"
+    # Many columns of one type are columns all the same, and no map.
+    held = f"columns={_typed(types)}" if types else "union_by_name=true, map_inference_threshold=-1"
+    return f"read_json([{names}], format='newline_delimited', {held}{bad})"
+
+
+def _typed(types: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in types.items()) + "}"
 
 
 def quoted(name: str) -> str:
@@ -99,6 +140,11 @@ def refused(error: Exception, found: FoundFiles) -> ThalwegError:
     """What DuckDB could not read, in words: which file, which line, and what to do."""
     text = str(error)
     rest = "put it right, or say --skip-bad to look at the rest"
+    if "recursion depth" in text or "sniffing" in text:
+        for path in found.filled:
+            bad = bad_line(path) if found.format == "ndjson" else bad_row(path)
+            if bad is not None:
+                return ThalwegError(f"{path}, line {bad[0]} does not fit ({bad[1]}): {rest}")
     if malformed := _MALFORMED.search(text):
         path = _known(malformed[1], found)
         bad = bad_line(path)
@@ -134,11 +180,26 @@ def bad_line(path: str) -> tuple[int, str] | None:
             if not line.strip():
                 continue
             try:
-                fine = isinstance(json.loads(line), dict)
+                fine = not wild(line) and isinstance(json.loads(line), dict)
             except (ValueError, RecursionError):
                 fine = False
             if not fine:
                 return number, _shown(line.decode("utf-8", "replace").strip())
+    return None
+
+
+def bad_row(path: str) -> tuple[int, str] | None:
+    """The first row of a plain CSV file that has other cells than its header, and how it begins."""
+    header = None if os.path.splitext(path)[1].lower() in PACKED else csv_header(path)
+    if header is None:
+        return None
+    for _, line, row in records(path, header):
+        try:
+            cells = next(csv.reader([row], delimiter=header.delimiter, strict=True), list[str]())
+        except csv.Error:
+            return line, _shown(row)
+        if len(cells) != len(header.names):
+            return line, _shown(row)
     return None
 
 

@@ -14,12 +14,12 @@ __all__ = ["CollectValues", "collect_values"]
 class CollectValues(Measure[list[Any], list[Any]]):
     """The measure that `collect_values` makes; see there."""
 
-    grows = True
     ordered = True
 
     def __init__(self, column: str, at_most: int | None) -> None:
         self._column = checked_column(column)
         self._at_most = checked_bound(at_most)
+        self.grows = at_most is None
 
     def kernels(self) -> Sequence[Kernel]:
         """The values."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...runtime.contracts import arrow
-from .measure import Kernel, Measure, checked_bound, checked_column, value_of
+from .measure import NAN, Kernel, Measure, checked_bound, checked_column, value_of
 
 __all__ = ["CountDistinct", "count_distinct"]
 
@@ -14,11 +14,10 @@ __all__ = ["CountDistinct", "count_distinct"]
 class CountDistinct(Measure[set[Any], int]):
     """The measure that `count_distinct` makes; see there."""
 
-    grows = True
-
     def __init__(self, column: str, at_most: int | None) -> None:
         self._column = checked_column(column)
         self._at_most = checked_bound(at_most)
+        self.grows = at_most is None
 
     def kernels(self) -> Sequence[Kernel]:
         """The different values."""
@@ -26,7 +25,7 @@ class CountDistinct(Measure[set[Any], int]):
 
     def gather(self, values: Sequence[Any]) -> set[Any]:
         """The different values."""
-        return self._bounded(set(values[0]))
+        return self._bounded({NAN if one != one else one for one in values[0]})
 
     def kind(self, types: Mapping[str, Any]) -> Any:
         """A whole number."""
@@ -40,7 +39,7 @@ class CountDistinct(Measure[set[Any], int]):
         """One value more."""
         value = value_of(record, self._column)
         if value is not None and (self._at_most is None or len(accumulator) < self._at_most):
-            accumulator.add(value)
+            accumulator.add(NAN if value != value else value)
         return accumulator
 
     def merge(self, earlier: set[Any], later: set[Any]) -> set[Any]:
@@ -60,7 +59,7 @@ class CountDistinct(Measure[set[Any], int]):
 
 
 def count_distinct(column: str, *, at_most: int | None = None) -> Measure[Any, int]:
-    """How many different values a column has; NULL is none.
+    """How many different values a column has; NULL is none, and NaN is one.
 
     >>> measure = count_distinct("word")
     >>> kept = measure.create()

@@ -45,6 +45,10 @@ class Extreme(Measure[Any, Any]):
         """The one of both."""
         if earlier is None or later is None:
             return later if earlier is None else earlier
+        if later != later:  # NaN, which has no place in an order.
+            return later if self._which == "max" else earlier
+        if earlier != earlier:
+            return earlier if self._which == "max" else later
         return self._choose(earlier, later)
 
     def result(self, accumulator: Any) -> Any:
@@ -53,7 +57,7 @@ class Extreme(Measure[Any, Any]):
 
 
 def min(column: str) -> Measure[Any, Any]:  # noqa: A001
-    """The least value of a column, NULL where it has none.
+    """The least value of a column, NULL where it has none; NaN is greater than all numbers.
 
     >>> measure = min("n")
     >>> measure.add(measure.add(measure.create(), {"n": 3}), {"n": 2})
@@ -65,7 +69,7 @@ def min(column: str) -> Measure[Any, Any]:  # noqa: A001
 
 
 def max(column: str) -> Measure[Any, Any]:  # noqa: A001
-    """The greatest value of a column, NULL where it has none.
+    """The greatest value of a column, NULL where it has none; NaN is greater than all numbers.
 
     >>> measure = max("word")
     >>> measure.add(measure.add(measure.create(), {"word": "a"}), {"word": "b"})

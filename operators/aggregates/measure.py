@@ -8,10 +8,13 @@ from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from .aggregate import Aggregate
 
-__all__ = ["Kernel", "Measure", "checked_bound", "checked_column", "value_of"]
+__all__ = ["NAN", "Kernel", "Measure", "checked_bound", "checked_column", "value_of"]
 
 A = TypeVar("A")
 V_co = TypeVar("V_co", covariant=True)
+
+NAN: Final = ("nan",)
+"""Stands for NaN among keys and values: no value is this, and NaN is not even like itself."""
 
 
 class Kernel(NamedTuple):
@@ -34,7 +37,7 @@ class Measure(Aggregate[Any, A, V_co]):
     object with attributes; a value that is missing or None is NULL.
 
     A `merge` may change the earlier accumulator and nothing else. `grows` says that what is kept
-    grows with the data; such a measure takes a bound.
+    grows with the data: such a measure takes a bound, and with one it does not.
 
     >>> class Largest(Measure[int | None, int | None]):
     ...     def create(self):
@@ -97,6 +100,6 @@ def checked_column(column: str) -> str:
 
 def checked_bound(at_most: int | None) -> int | None:
     """The same, if it is a bound or None."""
-    if at_most is not None and (not isinstance(cast("object", at_most), int) or at_most < 1):
+    if at_most is not None and (type(at_most) is not int or at_most < 1):
         raise ValueError(f"at_most is 1 or more, or None for no bound, not {at_most!r}")
     return at_most

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import accumulate
 from typing import Any, cast
 
-from ...runtime.contracts import arrow
+from ...runtime.contracts import MisconfiguredError, arrow
 from .measure import Kernel, Measure, checked_bound, checked_column, value_of
 
 __all__ = ["Quantiles", "quantiles"]
@@ -18,10 +20,10 @@ Kept = list[tuple[float, float]]
 class Quantiles(Measure[Kept, list[float] | None]):
     """The measure that `quantiles` makes; see there."""
 
-    grows = True
-
     def __init__(self, column: str, shares: Sequence[float], at_most: int | None) -> None:
         self._column = checked_column(column)
+        if not isinstance(cast("object", shares), Sequence):
+            raise TypeError(f"shares is a list, such as [0.5] for the median, not {shares!r}")
         self._shares = tuple(shares)
         for share in self._shares:
             if not isinstance(cast("object", share), int | float) or not 0 <= share <= 1:
@@ -29,14 +31,20 @@ class Quantiles(Measure[Kept, list[float] | None]):
         if not self._shares:
             raise ValueError("quantiles needs a share, such as 0.5 for the median")
         self._at_most = checked_bound(at_most)
+        self.grows = at_most is None
 
     def kernels(self) -> Sequence[Kernel]:
         """The values."""
         return [Kernel(self._column, "list")]
 
     def gather(self, values: Sequence[Any]) -> Kept:
-        """The values."""
-        return self._bounded([(float(one), 1.0) for one in values[0] if one is not None])
+        """The values. Raises MisconfiguredError for a column that holds no numbers."""
+        known = [one for one in values[0] if one is not None]
+        if known and not isinstance(known[0], int | float | Decimal):
+            raise MisconfiguredError(
+                f"quantiles takes a column of numbers, and {self._column!r} holds {known[0]!r:.80}"
+            )
+        return self._bounded([(float(one), 1.0) for one in known])
 
     def kind(self, types: Mapping[str, Any]) -> Any:
         """A list of fractions."""
@@ -61,11 +69,14 @@ class Quantiles(Measure[Kept, list[float] | None]):
         most = self._at_most
         if most is None or len(kept) < 2 * most:
             return kept
-        kept.sort()
+        kept.sort(key=_place)
         each = sum(weight for _, weight in kept) / most
         made: Kept = []
         value = weight = 0.0
         for one, more in kept:
+            if weight and one != one:  # NaN stands for no neighbour: what is before it is whole.
+                made.append((value / weight, weight))
+                value = weight = 0.0
             value, weight = value + one * more, weight + more
             if weight >= each:
                 made.append((value / weight, weight))
@@ -78,7 +89,7 @@ class Quantiles(Measure[Kept, list[float] | None]):
         """The value at each share, between two of them as far as the share is."""
         if not accumulator:
             return None
-        kept = sorted(accumulator)
+        kept = sorted(accumulator, key=_place)
         ends = list(accumulate(weight for _, weight in kept))
         # Each value stands in the middle of its weight; the outermost at the very ends.
         places = [end - weight / 2 for end, (_, weight) in zip(ends, kept, strict=True)]
@@ -92,10 +103,19 @@ def _at(place: float, places: Sequence[float], kept: Kept) -> float:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if places[middle] <= place else (low, middle)
-    if high == low or places[high] == places[low]:
-        return kept[low][0]
-    share = (place - places[low]) / (places[high] - places[low])
-    return kept[low][0] + share * (kept[high][0] - kept[low][0])
+    below, above = kept[low][0], kept[high][0]
+    if below == above or place <= places[low]:
+        return below
+    if place >= places[high]:
+        return above
+    if math.isinf(below) or math.isinf(above):
+        return below + above  # The infinite one; of both, nothing is in the middle.
+    return below + (place - places[low]) / (places[high] - places[low]) * (above - below)
+
+
+def _place(entry: tuple[float, float]) -> tuple[bool, float]:
+    """By what to sort: NaN, which has no place in an order, is greater than all numbers."""
+    return entry[0] != entry[0], entry[0]
 
 
 def quantiles(
@@ -110,7 +130,8 @@ def quantiles(
     >>> measure.result(kept)
     [1.0, 2.5, 4.0]
 
-    Between two values it is as far from one to the other as the share says. NULL is no value.
+    Between two values it is as far from one to the other as the share says. NULL is no
+    value, and NaN is greater than all numbers.
 
     It keeps every value, so what it keeps grows with the data. With `at_most` it keeps so many, and
     at times twice as many, of which each stands for its neighbours: the results are then estimates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 __all__ = ["checked_url", "secrets_in", "shown", "takes_secrets"]
@@ -25,16 +26,29 @@ def checked_url(url: str, *, example: str) -> SplitResult:
         raise ValueError(f"{shown(url)!r} is no URL ({error}); one looks like {example}") from None
     if parts.scheme not in ("http", "https") or not host:
         raise ValueError(f"{shown(url)!r} is no http or https URL; one looks like {example}")
-    if not all(0 < len(label) <= _LONGEST_LABEL for label in host.removesuffix(".").split(".")):
+    if not _can_be(host):
         raise ValueError(
             f"{shown(url)!r} names a host that cannot be: between its dots stand 1 to "
-            f"{_LONGEST_LABEL} characters; one looks like {example}"
+            f"{_LONGEST_LABEL} characters, and none is a space or a backslash; one looks like "
+            f"{example}"
         )
     if (parts.username or parts.password) and not takes_secrets(parts):
         raise ValueError(
             f"the password in the URL would travel unencrypted to {host}: use an https URL"
         )
     return parts
+
+
+def _can_be(host: str) -> bool:
+    """Whether the name can be looked up. Where it cannot, the error would not be an OSError."""
+    if "\\" in host or any(sign.isspace() for sign in host):
+        return False
+    try:
+        # A name of another alphabet is longer as it is looked up.
+        written = host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return all(0 < len(label) <= _LONGEST_LABEL for label in written.removesuffix(".").split("."))
 
 
 def takes_secrets(parts: SplitResult) -> bool:
@@ -66,8 +80,14 @@ def shown(url: str) -> str:
 
 
 def secrets_in(url: str) -> list[str]:
-    """What a URL holds that a message may not show: its password, and long values of its query."""
+    """What a URL holds that a message may not show: its password, also as it travels with the user,
+    and long values of its query.
+    """
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     held = [value for key, value in pairs if key not in _NOT_SECRET and len(value) >= _SHORT]
-    return [*held, unquote(parts.password)] if parts.password else held
+    if not parts.password:
+        return held
+    password = unquote(parts.password)
+    pair = f"{unquote(parts.username or '')}:{password}".encode()
+    return [*held, password, base64.b64encode(pair).decode()]

@@ -20,6 +20,7 @@ from ...runtime.contracts import (
 from .address import secrets_in, shown
 from .auth import Auth
 from .endpoint import UnwritableError
+from .http_connection import LARGEST_ERROR
 from .http_options import MAX_ANSWER_BYTES, HttpOptions
 from .http_pool import Pool
 from .http_request import Target
@@ -184,20 +185,20 @@ class HttpJson:
     def _read(self, method: str, url: str, response: Response) -> Any:
         """What is in the answer."""
         limit = self._max_answer_bytes
-        if not response.succeeded or "Content-Encoding" in response.headers:
-            try:
-                response = response.unpacked(limit)
-            except ConnectionError as error:
-                raise self._silent(f"{method} {shown(url)}", error) from None
         if not response.succeeded:
             raise refusal(
                 f"{method} {shown(url)}",
                 response.status,
                 response.headers,
-                response.body,
+                self._told_by(response),
                 mask=self.mask,
                 hints=not self._for_tokens,
             )
+        if "Content-Encoding" in response.headers:
+            try:
+                response = response.unpacked(limit)
+            except ConnectionError as error:
+                raise self.garbage(method, url, f"{response.status}, and {error}") from None
         if not response.whole:
             raise DataError(
                 f"{method} {shown(url)} answered more than {limit} bytes: send smaller batches, "
@@ -211,6 +212,13 @@ class HttpJson:
             if not self._for_tokens:
                 what += f": {reason(response.body, self.mask)}"
             raise self.garbage(method, url, what) from None
+
+    def _told_by(self, response: Response) -> bytes:
+        """The body of an error; the status means the same where that cannot be unpacked."""
+        try:
+            return response.unpacked(LARGEST_ERROR).body
+        except ConnectionError as error:
+            return str(error).encode()
 
     def garbage(self, method: str, url: str, what: str, answer: Any = None) -> UnavailableError:
         """The error for an answer that came whole and cannot be used.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import Protocol, cast
 
 from .http_response import Headers, Response
 
-__all__ = ["Connection"]
+__all__ = ["LARGEST_ERROR", "Connection"]
 
 _SLICE = 64 * 1024
 """Bytes: a body that is larger is written in slices of this size, as the server takes them."""
@@ -15,8 +16,8 @@ _SLICE = 64 * 1024
 _LARGEST_HEAD = 64 * 1024
 """Bytes of status line and headers, and of what is no body behind them."""
 
-_ENOUGH_OF_AN_ERROR = 64 * 1024
-"""Bytes of the body of an answer that is no success."""
+LARGEST_ERROR = 64 * 1024
+"""Bytes of the body of an answer that is no success: more is not read."""
 
 
 class Parser(Protocol):
@@ -43,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._wrong = (HttpParserError, HttpParserUpgrade)
         self._parser: Parser = HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
+        self._arrivals: select.poll | None = None
         self._waiter: asyncio.Future[Response] | None = None
         self._writable: asyncio.Future[None] | None = None
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -68,6 +70,14 @@ class Connection(asyncio.Protocol):
         """Whether another request may be sent."""
         transport = self._transport
         return transport is not None and self._waiter is None and not transport.is_closing()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that the loop, busy with other things, has not read yet.
+
+        It would be taken for the answer to what is sent now; or the server has closed.
+        """
+        return self._arrivals is None or not self._arrivals.poll(0)
 
     async def ask(self, head: bytes, body: bytes | None) -> Response:
         """Send a request, and wait for the answer."""
@@ -124,6 +134,10 @@ class Connection(asyncio.Protocol):
         self._transport = cast(
             asyncio.Transport, transport
         )  # Other loops have classes of their own.
+        plain = transport.get_extra_info("socket")
+        if plain is not None and hasattr(select, "poll"):
+            self._arrivals = select.poll()
+            self._arrivals.register(plain.fileno(), select.POLLIN)
 
     def pause_writing(self) -> None:
         self._writable = self._loop.create_future()
@@ -187,7 +201,7 @@ class Connection(asyncio.Protocol):
         if not self._complete:
             self._status = self._parser.get_status_code()
             self._size = 0
-            self._limit = _ENOUGH_OF_AN_ERROR if self._is_an_error() else self._max_answer_bytes
+            self._limit = LARGEST_ERROR if self._is_an_error() else self._max_answer_bytes
 
     def on_body(self, body: bytes) -> None:
         if not self._complete:

@@ -81,7 +81,7 @@ class Pool:
         while idle:
             connection = idle.pop()
             if connection.usable:
-                if self._loop.time() - connection.used_at < _KEPT:
+                if self._loop.time() - connection.used_at < _KEPT and connection.is_quiet:
                     return connection
                 connection.abort()
         return None

@@ -102,7 +102,8 @@ class Several(Endpoint):
                     )  # It may be the data: another one will tell.
                 else:
                     raise  # Two say so, and neither is to blame.
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
+                vars(error)["said_by"] = repr(member.endpoint)  # For the one who timed the call.
                 # By who waits no longer. It had its time, unless another one had most of that.
                 if loop.time() - since > (loop.time() - begun) / 2.0:
                     late = UnavailableError(f"{member.endpoint!r} gave no answer in time")

@@ -170,6 +170,9 @@ def columns_of(data: Sequence[Any], shape: Sequence[int], count: int) -> Sequenc
     """
     if not shape or shape[0] != count or min(shape) < 1:
         raise ValueError(f"shape {list(shape)}")
+    if not isinstance(cast(object, data), list):  # A text or an object has a length, too.
+        kind = type(cast(object, data)).__name__
+        raise ValueError(f"a {kind} for the shape {list(shape)}, not a list of values")
     inner = shape[1:]
     width = prod(inner)
     if len(data) == count and isinstance(data[0], list):

@@ -12,7 +12,7 @@ from ...runtime.contracts import Context, DataError, Duration, KeyedState, Opera
 from .probes.probe_result import OUTCOMES, ProbeOutcome, ProbeResult
 
 if TYPE_CHECKING:
-    from ..sinks.mail import Mail
+    from ..sinks._mails import Mail
 
 __all__ = ["TROUBLES", "Alerts", "alerts"]
 
@@ -24,6 +24,7 @@ TROUBLES: tuple[ProbeOutcome, ...] = (
     "authentication",
     "host_key_unknown",
     "host_key_changed",
+    "lost",
     "unsupported",
     "parse_error",
 )
@@ -126,7 +127,7 @@ class Alerts(Operator[ProbeResult, "Mail"]):
         return self._digest(self._free)
 
     def _digest(self, now: float) -> list[Mail]:
-        from ..sinks.mail import Mail
+        from ..sinks._mails import Mail
 
         self._due, self._free = None, now + self._every
         groups: dict[tuple[str, str], dict[str, _State]] = {}

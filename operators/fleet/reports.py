@@ -15,7 +15,7 @@ from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_sec
 from .sweeps.sweep_summary import SweepSummary
 
 if TYPE_CHECKING:
-    from ..sinks.mail import Attachment, Mail
+    from ..sinks._mails import Attachment, Mail
 
 __all__ = ["Reports", "reports"]
 
@@ -106,7 +106,7 @@ class Reports(Operator[SweepSummary, "Mail"]):
         return (self._report(),) if self._sums else ()
 
     def _report(self) -> Mail:
-        from ..sinks.mail import Mail
+        from ..sinks._mails import Mail
 
         probes = sorted(self._sums)
         if not probes:
@@ -149,8 +149,8 @@ class Reports(Operator[SweepSummary, "Mail"]):
         return "\n".join(lines)
 
     def _trace(self, probe: str) -> Attachment:
+        from ..sinks._mails import Attachment
         from ..sinks._safe_name import safe_name
-        from ..sinks.mail import Attachment
 
         assert self._traces is not None
         name = f"{safe_name(probe)}.trace"

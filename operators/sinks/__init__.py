@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ._mails import Attachment as Attachment
+from ._mails import Mail as Mail
 from .collect import Collect as Collect
 from .collect import collect as collect
 from .each import Each as Each
 from .each import KeyedEach as KeyedEach
 from .each import each as each
-from .mail import Attachment as Attachment
-from .mail import Mail as Mail
 from .mail import MailSink as MailSink
 from .mail import mail as mail
 from .ndjson import Ndjson as Ndjson

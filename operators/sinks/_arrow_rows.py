@@ -64,8 +64,11 @@ def schema_of_kinds(kinds: Mapping[str, Kind]) -> Any:
     return arrow().schema([(name, _type_of(kind)) for name, kind in kinds.items()])
 
 
-def schema_of_records(records: Sequence[object]) -> Any:
-    """The schema that fits these records; None where none of them can be a row."""
+def schema_of_records(records: Sequence[object], *, unknown: Any = None) -> Any:
+    """The schema that fits these records; None where none of them can be a row.
+
+    A column of which there is only None is `unknown`, or text where that is None.
+    """
     pa = arrow()
     kinds = infer_kinds(records, None)
     if not kinds:
@@ -74,6 +77,8 @@ def schema_of_records(records: Sequence[object]) -> Any:
     rows, _, _ = _plain_rows(list(kinds)).of(records)
     columns = dict(zip(kinds, zip(*rows, strict=True), strict=True))
     types = {name: _type_of(kind) for name, kind in kinds.items()}
+    if unknown is not None:
+        types |= {name: unknown for name, kind in kinds.items() if kind == "unknown"}
     for name in nested:
         try:
             found = pa.array(columns[name]).type

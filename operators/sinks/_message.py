@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .mail import Attachment, Mail
+    from ._mails import Attachment, Mail
 
 __all__ = ["composed", "one_line"]
 

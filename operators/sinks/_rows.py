@@ -13,9 +13,8 @@ import orjson
 
 from ...runtime.contracts import DataError, DeadLetter
 from ._readable import readable
-from ._tables import is_name
 
-__all__ = ["JsonText", "Kind", "Rows", "as_json", "infer_kinds", "kind_of_type"]
+__all__ = ["JsonText", "Kind", "Rows", "as_json", "infer_kinds", "is_name", "kind_of_type"]
 
 Kind = Literal[
     "bool",
@@ -198,3 +197,8 @@ class Rows:
             if get(name) is None:
                 raise DataError(f"the record has no {name!r}, which is part of its key")
         return row
+
+
+def is_name(name: object) -> bool:
+    """Whether a table or a column can have this name."""
+    return isinstance(name, str) and bool(name.strip()) and "\x00" not in name

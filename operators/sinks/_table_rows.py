@@ -25,6 +25,8 @@ class TableRows:
         self._schema: Any = None
         self._records: ArrowRows | None = None
         self._shown: Any = None
+        self._unknown = False
+        """Whether there are columns that only ever were NULL."""
         if options.kinds:
             self._schema = self._shown = schema_of_kinds(options.kinds)
             self._records = ArrowRows(self._schema, named=True)
@@ -36,8 +38,8 @@ class TableRows:
 
     def of(self, records: Sequence[object]) -> tuple[Columns, dict[int, Exception]]:
         """The rows of the good records, and the errors of the others."""
-        if self._records is None:
-            schema = self._schema if self._schema is not None else schema_of_records(records)
+        if self._records is None or self._unknown:
+            schema = self._schema_for(records)
             if schema is None:
                 error = DataError("a row is made of a dict, a dataclass or a named tuple")
                 return Columns(arrow().table({})), dict.fromkeys(range(len(records)), error)
@@ -45,6 +47,23 @@ class TableRows:
         table, rejected = self._records.of(records)
         columns = Columns(table)
         return (self.fitted(columns) if len(columns) else columns), rejected
+
+    def _schema_for(self, records: Sequence[object]) -> Any:
+        """What is held, with the types that these records tell of columns that only were NULL."""
+        pa, held = arrow(), self._schema
+        found = schema_of_records(records, unknown=pa.null())
+        if held is None or found is None:
+            return found if held is None else held
+        told = {one.name: one.type for one in found}
+        kinds = {one.name: one.type for one in held}
+        if self._records is None:
+            kinds = told | kinds  # After a restart: what only was NULL is in no file.
+        return pa.schema(
+            [
+                (name, told.get(name, kind) if pa.types.is_null(kind) else kind)
+                for name, kind in kinds.items()
+            ]
+        )
 
     def fitted(self, columns: Columns) -> Columns:
         """Columns as the table has them. Raises DataError where they do not go together."""
@@ -86,7 +105,9 @@ class TableRows:
         pa = arrow()
         self._schema = schema
         null = [one.name for one in schema if pa.types.is_null(one.type)]
+        self._unknown = bool(null)
         left = [one for one in schema if one.name not in null or one.name in self._options.key]
+        left = left or list(schema)[:1]  # A row has a column, though all that came was NULL.
         kinds = [(one.name, pa.string() if one.name in null else one.type) for one in left]
         self._shown = pa.schema(kinds)
 

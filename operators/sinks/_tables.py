@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-if TYPE_CHECKING:
-    from ._rows import Kind
+from ._rows import Kind, is_name
 
-__all__ = ["EPOCHS", "TableOptions", "insert", "is_name", "quoted"]
+__all__ = ["EPOCHS", "TableOptions", "insert", "quoted"]
 
 EPOCHS = "thalweg_epochs"
 """The table that tells which epoch of which node is committed, and which copy of the job wrote."""
@@ -59,11 +58,6 @@ class TableOptions:
             if names is not None and name not in names:
                 raise ValueError(f"key names {name!r}, which is none of the columns {list(names)}")
         return cls(parts, names, kinds, keys)
-
-
-def is_name(name: object) -> bool:
-    """Whether a table or a column can have this name."""
-    return isinstance(name, str) and bool(name.strip()) and "\x00" not in name
 
 
 def _names(option: str, given: object) -> tuple[str, ...]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...runtime.contracts import (
@@ -19,44 +17,17 @@ from ...runtime.contracts import (
     Sink,
     UnavailableError,
 )
+from ._mails import Mail
 from ._serial import Serial
 
 if TYPE_CHECKING:
     from ..endpoints.tls import Tls
 
-__all__ = ["Attachment", "Mail", "MailSink", "mail"]
+__all__ = ["MailSink", "mail"]
 
 _ADDRESS = re.compile(r"[!#-'*+/-9=?A-Z^-~.-]+@[A-Za-z0-9][A-Za-z0-9.-]*\Z")
 _LARGEST = 10_000_000
 _RETRY = Retry(attempts=6, first=2.0, longest=30.0, when_down="failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file of a mail: its name, and what is in it, or where that stands when the mail goes out.
-
-    >>> Attachment("usage.trace", Path("out/experiment/usage.trace")).compress
-    True
-
-    With `compress`, as it is unless said, it is sent as gzip and named so.
-    """
-
-    name: str
-    content: bytes | Path
-    compress: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A mail to those whom the sink writes to.
-
-    >>> Mail("Two machines need a look", "m1, m2: host_key_changed").attachments
-    ()
-    """
-
-    subject: str
-    text: str
-    attachments: Sequence[Attachment] = ()
 
 
 class MailSink(Sink[Mail]):

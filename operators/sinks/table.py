@@ -16,6 +16,7 @@ from ...runtime.contracts import (
     DataError,
     MisconfiguredError,
     Outcome,
+    Results,
     Sink,
     TableMode,
 )
@@ -66,6 +67,7 @@ class TableSink(Sink[object]):
         self._folder = None if folder is None else Path(folder)
         self._volatile = volatile
         self.gap = "" if volatile else "its files are kept for the last 10 epochs"
+        self.takes = Results(mode, self._options.key)
         self._into: Table | None = None
 
     @property

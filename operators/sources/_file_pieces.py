@@ -5,36 +5,50 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, DataError, Rejected, arrow
+from ._csv_header import CsvHeader, csv_header, csv_reader
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader
 from ._inflated import inflated
-from ._unfit_rows import fitting_csv, fitting_lines, fraction_in
+from ._piece import Broken, Piece, batches
+from ._tame_lines import tamed
+from ._unfit_csv import fitting_csv
+from ._unfit_lines import fitting_lines
+from ._whole_numbers import as_read, columns, oddness
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["Piece", "pieces_of", "schema_of_file"]
+__all__ = ["pieces_of"]
 
 ROWS = 65_536
 """Rows of one piece."""
 
-WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UBIGINT", "UINTEGER")
-_STRETCHES = 8
-_STRETCH = 8192
-"""Bytes: so much of each file, in so many places, is looked at for numbers that are not whole."""
+_WIDER = {
+    "DOUBLE": ("FLOAT", "TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "BIGINT": ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
+    "HUGEINT": ("BIGINT", "UBIGINT", "INTEGER", "UINTEGER"),
+    "INTEGER": ("TINYINT", "SMALLINT", "UTINYINT", "USMALLINT"),
+}
+"""The types of Parquet that become a wider one and lose nothing."""
+
+_SHOWN = 300
+"""Letters that are shown of what a reader says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Some rows of a file, where they stand in it, and what could not be made a row."""
+class _Reading:
+    """What is asked of one file; `shown` is its name, `plain` where it stands unpacked."""
 
-    columns: Columns
-    positions: Sequence[int]
-    rejected: list[Rejected] = field(default_factory=list[Rejected])
+    link: DuckDBPyConnection
+    shown: str
+    plain: str
+    kind: Format
+    schema: Schema
+    """Of the wanted columns."""
 
 
 def pieces_of(
@@ -54,81 +68,118 @@ def pieces_of(
     import duckdb
 
     at = start
+    held = {name: schema[name] for name in wanted}
     try:
         with ExitStack() as open_until_read:
             plain = open_until_read.enter_context(inflated(file.path, max_ratio))
-            if kind != "parquet" and os.path.getsize(plain) == 0:
-                return
-            if kind == "parquet":
-                _check_columns(link, plain, file.path, schema, wanted)
-            slowly = kind == "ndjson" and _not_whole(plain, schema, wanted)
-            if not slowly:
-                try:
-                    for table in _tables(link, _query(plain, kind, schema, wanted), at):
-                        yield Piece(Columns(table), range(at, at + table.num_rows))
-                        at += table.num_rows
-                    return
-                except (duckdb.Error, _Broken) as error:
-                    if kind == "parquet":
-                        raise DataError(f"{file.path}: {error}") from None
-            # A row does not fit, or is torn: only this file is read again, and each row asked.
-            query = _query(plain, kind, schema, wanted, bad=True)
-            if kind == "csv":
-                yield from fitting_csv(link, query, plain, file.path, at)
-            else:
-                types = {name: schema[name] for name in wanted}
-                whole = [name for name in wanted if schema[name] in WHOLE]
-                yield from fitting_lines(link, query, plain, file.path, types, whole, at)
+            reading = _Reading(link, file.path, plain, kind, held)
+            for piece in _pieces(reading, at):
+                at = piece.end
+                yield piece
     except FileNotFoundError:
-        yield _nothing(file, f"{file.path} vanished before it was read", at, link, schema, wanted)
-    except (OSError, DataError, duckdb.Error) as error:
-        told = str(error) if isinstance(error, DataError) else f"{file.path}: {error}"
-        yield _nothing(file, told, at, link, schema, wanted)
+        yield _nothing(file, f"{file.path} vanished before it was read", at, link, held)
+    except duckdb.OutOfMemoryException:
+        raise  # That is not the file's fault.
+    except (OSError, DataError, Broken, duckdb.Error) as error:
+        told = str(error) if isinstance(error, DataError) else f"{file.path}: {_short(error)}"
+        yield _nothing(file, told, at, link, held)
 
 
-def schema_of_file(
-    link: DuckDBPyConnection, path: str, kind: Format, max_ratio: float
-) -> Schema | None:
-    """The columns of a file by a sample of it; None where it has no rows, or none can be seen."""
+def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
     import duckdb
 
+    kind, link, at = reading.kind, reading.link, start
+    if kind != "parquet" and os.path.getsize(reading.plain) == 0:
+        return
+    header = csv_header(reading.plain) if kind == "csv" else None
+    if kind == "csv":
+        if header is None:
+            return
+        _check_header(header, reading)
+    if kind == "parquet":
+        _check_columns(reading)
     try:
-        with inflated(path, max_ratio) as plain:
-            if kind != "parquet" and not os.path.getsize(plain):
-                return None
-            found = described(link, reader(plain, kind, None))
-    except (OSError, DataError, duckdb.Error):
-        return None  # When it is read it is rejected, and says why.
-    return None if list(found) == ["json"] and kind == "ndjson" else found
+        for table in _tables(link, _query(reading, header), at):
+            yield Piece(Columns(table), range(at, at + table.num_rows))
+            at += table.num_rows
+        return
+    except (duckdb.Error, Broken) as error:
+        if kind == "parquet" or isinstance(error, duckdb.OutOfMemoryException):
+            raise
+    # A row does not fit, or is torn: only this file is read again, and each row asked.
+    if header is not None:
+        query = _query(reading, header, bad=True)
+        counted = _query(reading, header, bad=True, told=True)
+        yield from fitting_csv(
+            link, query, counted, reading.plain, reading.shown, header, reading.schema, at
+        )
+        return
+    try:
+        query = _query(reading, header, bad=True)
+        for piece in fitting_lines(link, query, reading.plain, reading.shown, reading.schema, at):
+            at = piece.end
+            yield piece
+        return
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, Broken):
+        pass  # There are lines that the reader gives up the whole file for.
+    with tamed(reading.plain) as copy:
+        query = _query(reading, header, bad=True, path=copy)
+        yield from fitting_lines(
+            link, query, reading.plain, reading.shown, reading.schema, at, tame=True
+        )
 
 
 def _query(
-    path: str, kind: Format, schema: Schema, wanted: Sequence[str], *, bad: bool = False
+    reading: _Reading,
+    header: CsvHeader | None,
+    *,
+    bad: bool = False,
+    told: bool = False,
+    path: str | None = None,
 ) -> str:
-    names = ", ".join(map(quoted, wanted)) or "1 as nothing"
-    held = {name: schema[name] for name in wanted} if kind == "ndjson" and wanted else schema
-    if kind == "parquet":
-        names = ", ".join(f"cast({quoted(n)} as {schema[n]}) as {quoted(n)}" for n in wanted)
-    return f"select {names} from {reader(path, kind, held, bad=bad)}"
+    """What asks for the wanted columns and, last, for whether a row has to be looked at.
+
+    With `bad`, rows that do not fit are null, or left out in CSV, and with `told` noted.
+    """
+    schema, plain = reading.schema, path or reading.plain
+    wanted = list(schema)
+    if reading.kind == "parquet":
+        asked = [f"cast({quoted(n)} as {schema[n]}) as {quoted(n)}" for n in wanted]
+        odd, source = None, reader(plain, "parquet", None)
+    else:
+        asked, odd = columns(wanted, schema, bad=bad), oddness(wanted, schema)
+        read = {name: as_read(kind) for name, kind in schema.items()}
+        if header is None:
+            source = reader(plain, "ndjson", read or {"nothing": "VARCHAR"}, bad=bad)
+        else:
+            how = ", store_rejects=true" if told else ", ignore_errors=true" if bad else ""
+            source = csv_reader(plain, header, read, bad=how)
+            if bad:
+                asked += [f"{quoted(n)} as {quoted('as read: ' + n)}" for n in _rounded(schema)]
+    asked.append(f"coalesce({odd or 'false'}, false) as odd")
+    return f"select {', '.join(asked)} from {source}"
 
 
-class _Broken(Exception):
-    """The reader came to something that it cannot take, some way into the file."""
+def _rounded(schema: Schema) -> list[str]:
+    return [name for name, kind in schema.items() if as_read(kind) != kind]
 
 
 def _tables(link: DuckDBPyConnection, query: str, start: int) -> Iterator[Any]:
-    """The rows of a query from `start` on, some at a time."""
+    """The rows of a query from `start` on, some at a time. Raises Broken where one is odd."""
     pa = arrow()
+    import pyarrow.compute as pc
+
+    computing: Any = pc
     left = start
-    batches: Iterator[Any] = iter(link.sql(query).to_arrow_reader(ROWS))
-    while True:
-        try:
-            batch = next(batches, None)
-        except (pa.ArrowException, OSError) as error:
-            raise _Broken(str(error)) from None  # Arrow tells it in its own words.
-        if batch is None:
-            return
-        table = pa.Table.from_batches([batch])
+    for batch in batches(link, query, ROWS):
+        last = batch.num_columns - 1
+        if computing.any(batch.column(last)).as_py():
+            raise Broken("a number is not whole")
+        names = batch.schema.names[:last] or ["nothing"]
+        arrays = batch.columns[:last] or [pa.nulls(batch.num_rows, pa.int32())]
+        table = pa.Table.from_arrays(arrays, names=names)
         if left >= table.num_rows:
             left -= table.num_rows
             continue
@@ -136,44 +187,30 @@ def _tables(link: DuckDBPyConnection, query: str, start: int) -> Iterator[Any]:
         left = 0
 
 
-def _not_whole(path: str, schema: Schema, wanted: Sequence[str]) -> bool:
-    """Whether numbers that were whole are not so in this file: the quick reader would round.
-
-    That is a matter of whole files, so a few stretches of each are looked at.
-    """
-    whole = [name for name in wanted if schema[name] in WHOLE]
-    if not whole:
-        return False
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        for at in range(0, size, max(_STRETCH, size // _STRETCHES)):
-            file.seek(at)
-            if any(fraction_in(line, whole) for line in file.read(_STRETCH).split(b"\n")):
-                return True
-    return False
+def _check_header(header: CsvHeader, reading: _Reading) -> None:
+    known = {name.lower() for name in header.names}
+    for name in reading.schema:
+        if name.lower() not in known:
+            raise DataError(f"{reading.shown} has no column {name!r}: it has {list(header.names)}")
 
 
-def _check_columns(
-    link: DuckDBPyConnection, path: str, shown: str, schema: Schema, wanted: Sequence[str]
-) -> None:
-    found = described(link, reader(path, "parquet", None))
-    for name in wanted:
+def _check_columns(reading: _Reading) -> None:
+    found = described(reading.link, reader(reading.plain, "parquet", None))
+    for name, kind in reading.schema.items():
         if name not in found:
-            raise DataError(f"{shown} has no column {name!r}: it has {list(found)}")
-        narrower = found[name] in WHOLE and schema[name] in ("BIGINT", "HUGEINT", "DOUBLE")
-        if found[name] != schema[name] and not narrower:
-            raise DataError(f"{shown}: column {name!r} is {found[name]}, not {schema[name]}")
+            raise DataError(f"{reading.shown} has no column {name!r}: it has {list(found)}")
+        if found[name] != kind and found[name] not in _WIDER.get(kind, ()):
+            raise DataError(f"{reading.shown}: column {name!r} is {found[name]}, not {kind}")
 
 
-def _nothing(
-    file: Found,
-    why: str,
-    at: int,
-    link: DuckDBPyConnection,
-    schema: Schema,
-    wanted: Sequence[str],
-) -> Piece:
+def _short(error: Exception) -> str:
+    """What a reader says, on one line of bounded length: it may show the whole of a row."""
+    told = " ".join(str(error).split())
+    return told if len(told) <= _SHOWN else told[:_SHOWN] + "…"
+
+
+def _nothing(file: Found, why: str, at: int, link: DuckDBPyConnection, schema: Schema) -> Piece:
     """No rows, and the file, from here on, as something that could not be read."""
-    names = ", ".join(f"cast(null as {schema[n]}) as {quoted(n)}" for n in wanted) or "1 as nothing"
-    table = link.sql(f"select {names} limit 0").to_arrow_table()
+    names = ", ".join(f"cast(null as {kind}) as {quoted(name)}" for name, kind in schema.items())
+    table = link.sql(f"select {names or '1 as nothing'} limit 0").to_arrow_table()
     return Piece(Columns(table), range(at, at), [Rejected(at, file.path, DataError(why))])

@@ -7,7 +7,7 @@ import decimal
 import glob
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ...runtime.contracts import MisconfiguredError, MissingExtra
@@ -15,7 +15,19 @@ from ...runtime.contracts import MisconfiguredError, MissingExtra
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["FORMATS", "Format", "Schema", "checked_schema", "described", "reader", "schema_text"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Schema",
+    "checked_schema",
+    "database",
+    "described",
+    "known_types",
+    "quoted",
+    "reader",
+    "schema_text",
+    "text",
+]
 
 Format = Literal["ndjson", "csv", "parquet"]
 """What the files are."""
@@ -37,9 +49,6 @@ _OF_PYTHON: dict[type, str] = {
     dt.time: "TIME",
     decimal.Decimal: "DECIMAL(38,9)",
 }
-_SAMPLE = 5_000
-"""Rows that are looked at to see the types of columns."""
-
 _OBJECT = 4 << 20
 """Bytes that one row of NDJSON may take."""
 
@@ -70,7 +79,13 @@ def checked_schema(schema: Mapping[str, str | type] | None) -> Schema | None:
             f"schema is a dict of types by column, such as {{'n': int}}, not {schema!r}"
         )
     found: Schema = {}
+    alike: dict[str, str] = {}
     for name, kind in schema.items():
+        if alike.setdefault(str(name).lower(), name) != name:
+            raise ValueError(
+                f"the columns {alike[name.lower()]!r} and {name!r} differ only in case: "
+                "names of columns do not, so leave one out"
+            )
         text = _OF_PYTHON.get(kind, "") if isinstance(kind, type) else kind
         if not isinstance(cast("object", text), str) or not _TYPE.match(text):
             known = ", ".join(one.__name__ for one in _OF_PYTHON)
@@ -106,27 +121,20 @@ def text(value: str) -> str:
 
 
 def reader(
-    path: str | Sequence[str],
-    kind: Format,
-    schema: Schema | None,
-    *,
-    bad: bool = False,
-    sample: int = _SAMPLE,
-) -> str:
-    """What reads such files, in SQL: by a schema, with `bad` rows left out, or to see a schema."""
-    paths = [path] if isinstance(path, str) else list(path)
-    names = ", ".join(text(glob.escape(os.path.abspath(one))) for one in paths)
-    pairs = ", ".join(f"{text(n)}: {text(t)}" for n, t in (schema or {}).items())
+    path: str, kind: Literal["ndjson", "parquet"], schema: Schema | None, *, bad: bool = False,
+    sample: int = 1,
+) -> str:  # fmt: skip
+    """What reads such a file, in SQL: by a schema, with `bad` rows as nulls, or to see a schema."""
+    name = text(glob.escape(os.path.abspath(path)))
     if kind == "parquet":
-        return f"read_parquet([{names}])"
-    if kind == "ndjson":
-        held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
-        held += ", ignore_errors=true" if bad else ""
-        held += f", format='newline_delimited', compression='none', maximum_object_size={_OBJECT}"
-        return f"read_json([{names}]{held})"
-    held = f", types={{{pairs}}}" if schema else f", sample_size={sample}"
-    held += ", store_rejects=true" if bad else ""
-    return f"read_csv([{names}], header=true, compression='none'{held})"
+        return f"read_parquet([{name}])"
+    pairs = ", ".join(f"{text(n)}: {text(t)}" for n, t in (schema or {}).items())
+    # Many columns of one type are columns all the same, and no map.
+    held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
+    held += "" if schema else ", map_inference_threshold=-1, field_appearance_threshold=0"
+    held += ", ignore_errors=true" if bad else ""
+    held += f", format='newline_delimited', compression='none', maximum_object_size={_OBJECT}"
+    return f"read_json([{name}]{held})"
 
 
 def described(link: DuckDBPyConnection, reading: str) -> Schema:
@@ -135,12 +143,17 @@ def described(link: DuckDBPyConnection, reading: str) -> Schema:
     return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
 
 
-def check_types(link: DuckDBPyConnection, schema: Schema) -> None:
-    """Raise MisconfiguredError for a type that there is not."""
+def known_types(link: DuckDBPyConnection, schema: Schema) -> Schema:
+    """The schema with types as DuckDB calls them: of `int` or `text`, BIGINT and VARCHAR.
+
+    Raises MisconfiguredError for a type that there is not.
+    """
     import duckdb
 
+    known: Schema = {}
     for name, kind in schema.items():
         try:
-            link.execute(f"select cast(null as {kind})")
+            (known[name],) = described(link, f"(select cast(null as {kind}) as one)").values()
         except duckdb.Error as error:
             raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
+    return known

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
-from ...runtime.contracts import DataError
+from ...runtime.contracts import DataError, MisconfiguredError
 
 __all__ = ["inflated"]
 
@@ -25,7 +25,8 @@ _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
 def inflated(path: str, max_ratio: float) -> Generator[str]:
     """The path of the plain file: this one, or a copy that is gone afterwards.
 
-    Raises DataError where it becomes more than `max_ratio` times as large as it is, or is torn.
+    Raises DataError where it becomes more than `max_ratio` times as large as it is, or is torn,
+    and MisconfiguredError where there is no room for it.
     """
     kind = _ENDINGS.get(os.path.splitext(path)[1].lower())
     if kind is None:
@@ -48,9 +49,20 @@ def inflated(path: str, max_ratio: float) -> Generator[str]:
                         f"{path} becomes more than {max_ratio:g} times as large when it is "
                         f"unpacked, which is where it was stopped: raise max_ratio if it is meant"
                     )
-                copy.write(chunk)
-        copy.flush()
+                _write(copy, chunk, path)
         yield copy.name
+
+
+def _write(copy: IO[bytes], chunk: bytes, path: str) -> None:
+    try:
+        copy.write(chunk)
+        copy.flush()
+    except OSError as error:
+        # That is this machine's fault, not the file's.
+        raise MisconfiguredError(
+            f"there is no room to unpack {path} in {tempfile.gettempdir()}: {error.strerror}. "
+            "Make room, or let TMPDIR name another folder"
+        ) from None
 
 
 def _opened(path: str, kind: str) -> IO[bytes]:

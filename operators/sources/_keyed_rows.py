@@ -61,6 +61,7 @@ class KeyedRows(Source[Row]):
         self._pages = pages
         self._page_size = page_size
         self._poll_interval = poll_interval
+        self.looked = None if poll_interval is None else -math.inf
         self._lag = lag
         self._retry = retry
 
@@ -138,6 +139,7 @@ class KeyedRows(Source[Row]):
         """Get the next rows; False where there are none, and there will be none."""
         pages, selected, most = self._pages, self._selected, self._page_size
         while True:
+            began = asyncio.get_running_loop().time()
             if not self._lag or await self._settle():
                 # One more than wanted shows whether a page ends between two rows of the same key.
                 page = await self._ask(
@@ -151,6 +153,7 @@ class KeyedRows(Source[Row]):
                 self._through = None
             if self._poll_interval is None:
                 return False
+            self.looked = began
             await asyncio.sleep(self._poll_interval)
 
     async def _settle(self) -> bool:

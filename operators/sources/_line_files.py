@@ -92,6 +92,7 @@ class LineFiles(Source[R]):
         self._order: list[TailedFile] = []
         self._turn = 0  # whose turn it is to be read
         self._scan_at = 0.0
+        self.looked = -math.inf if self._follow else None
         self._open_later: list[TailedFile] = []
         self._left: tuple[str, ...] | None = None  # the lanes, as they were told last
         self._begins = True
@@ -141,6 +142,7 @@ class LineFiles(Source[R]):
                     # None of them is behind: those that are quiet are waited for no longer.
                     self._left = None
                     return Read([], [], lane=self._order[0].path if self._order else "")
+                self.looked = self._all_looked_at()
                 await asyncio.sleep(self._poll_interval)
             elif (read := self._read(*taken)) is not None:
                 return read
@@ -170,6 +172,11 @@ class LineFiles(Source[R]):
                 file.look_at = now + 0.9 * self._poll_interval
             self._turn += 1
         return None
+
+    def _all_looked_at(self) -> float:
+        """Since when each file, and each folder, has been looked at."""
+        files = [one.look_at - 0.9 * self._poll_interval for one in self._order if not one.ended]
+        return min([self._scan_at - self._poll_interval, *files])
 
     def _read(self, file: TailedFile, taken: Lines) -> Read[R] | None:
         if not taken.lines:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...runtime.contracts import Context
 from ._file_listing import Found
-from ._file_pieces import Piece
+from ._piece import Piece
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

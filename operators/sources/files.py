@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
-from time import perf_counter
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from ...runtime.contracts import (
     Bookmark,
@@ -22,19 +22,15 @@ from ...runtime.contracts import (
     in_seconds,
 )
 from ._file_clean import Clean, Cleaner
-from ._file_listing import Found, list_files
+from ._file_groups import FileGroups
+from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
-from ._file_pieces import pieces_of, schema_of_file
-from ._file_schema import (
-    FORMATS,
-    Format,
-    check_types,
-    checked_schema,
-    database,
-    schema_text,
-)
+from ._file_pieces import pieces_of
+from ._file_sample import schema_of_file
+from ._file_schema import FORMATS, Format, checked_schema, database, known_types, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
+from ._waiting_files import WaitingFiles
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -48,9 +44,6 @@ _AHEAD = 2
 
 _NOTES = 100
 """All files are noted anew when one more in so many has been read: the note grows with them."""
-
-_SELDOM = 20
-"""A folder is not looked at again before so many times the time that the last look took."""
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -82,20 +75,11 @@ class Files(Source[Row]):
             raise ValueError("paths names no file, or has an empty name among others")
         if format not in FORMATS:
             raise ValueError(f"format is one of {FORMATS}, not {format!r}")
-        for option, value in (
-            ("max_files_per_trigger", max_files_per_trigger),
-            ("max_bytes_per_trigger", max_bytes_per_trigger),
-        ):
-            if value is not None and (not isinstance(cast("object", value), int) or value < 1):
-                raise ValueError(f"{option} is 1 or more, or None for no limit, not {value!r}")
-        if max_files_per_trigger is not None and max_bytes_per_trigger is not None:
-            raise ValueError("max_files_per_trigger and max_bytes_per_trigger: say only one")
         if not max_ratio >= 1:
             raise ValueError(f"max_ratio is 1 or more, not {max_ratio!r}")
         self._format: Format = format
         self._given = checked_schema(schema)
-        self._max_files = max_files_per_trigger
-        self._max_bytes = max_bytes_per_trigger
+        self._groups = FileGroups(max_files_per_trigger, max_bytes_per_trigger)
         self._latest_first = latest_first
         self._follow = follow
         self._poll_interval = in_seconds(poll_interval, "poll_interval")
@@ -106,32 +90,33 @@ class Files(Source[Row]):
         self._database: DuckDBPyConnection | None = None
 
     def __repr__(self) -> str:
-        groups = "all files"
-        if self._max_files is not None:
-            groups = f"{self._max_files} files"
-        elif self._max_bytes is not None:
-            groups = f"{self._max_bytes:,} bytes of files"
         follows = ", follows" if self._follow else ""
-        return f"{self._format} in {', '.join(self._patterns)}, a trigger behind {groups}{follows}"
+        paths = ", ".join(self._patterns)
+        return f"{self._format} in {paths}, a trigger behind {self._groups}{follows}"
 
     async def open(self, context: Context) -> None:
         """Have a reader; which files there are is seen when the first is read."""
         self._context = context
         self._log = FileLog()
-        self._log.schema = self._given
         self._database = database()
         if self._given is not None:
-            await context.in_thread(check_types, self._database, self._given)
+            self._given = await context.in_thread(known_types, self._database, self._given)
+            self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
-        self._waiting: deque[Found] = deque()
-        self._known: set[str] = set()
+        self._waiting = WaitingFiles(
+            self._patterns,
+            self._log,
+            context,
+            latest_first=self._latest_first,
+            poll_interval=self._poll_interval if self._follow else None,
+        )
         self._opened: deque[OpenedFile] = deque()
         self._group = 0
         self._unnoted: list[str] = []
         self._schema_seen = False
         self._trigger_due = False
-        self._looked_until = 0.0
+        self.looked = -math.inf if self._follow else None
 
     async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """Go on: which files were read, and how far those are that were being read."""
@@ -179,7 +164,6 @@ class Files(Source[Row]):
         """All up to here has arrived: a file that is complete may be put away."""
         if await self._cleaner.arrived(lane, position):
             self._log.drop(lane)
-            self._known.discard(lane)
 
     async def close(self) -> None:
         """Wait for the threads that read, and let the reader go."""
@@ -192,50 +176,28 @@ class Files(Source[Row]):
     async def _begin_group(self) -> bool:
         """Say which files come next, up to a trigger; False where there will be no more."""
         while True:
-            await self._look()
+            await self._waiting.look()
             if self._opened or self._waiting:
                 break
             if not self._follow:
-                if not self._known and not len(self._log):
+                if self._waiting.found_none:
                     raise MisconfiguredError(f"no file matches {', '.join(self._patterns)}")
                 return False
+            self.looked = self._waiting.looked
             await asyncio.sleep(self._poll_interval)
-        size, count = 0, 0
-        for file in [*(opened.file for opened in self._opened), *self._waiting]:
-            size += file.size
-            if count and self._max_bytes is not None and size > self._max_bytes:
-                break
-            count += 1
-            if count == self._max_files:
-                break
+        coming = [*(opened.file for opened in self._opened), *self._waiting]
+        count = self._groups.first(file.size for file in coming)
         # After a restart, what is left of the group that was going on.
         self._group = min(count, self._log.left) if self._log.left else count
         self._log.left = self._group
         return True
-
-    async def _look(self) -> None:
-        """See which files there are, unless that was done just now."""
-        now = asyncio.get_running_loop().time()
-        if self._looked_until and (not self._follow or now < self._looked_until):
-            return
-        began = perf_counter()
-        found = await self._context.in_thread(
-            list_files,
-            self._patterns,
-            lambda path: path not in self._known and path not in self._log,
-        )
-        took = perf_counter() - began
-        self._looked_until = now + max(self._poll_interval, _SELDOM * took)
-        self._known.update(file.path for file in found)
-        if found:
-            self._waiting = deque(sorted([*self._waiting, *found], reverse=self._latest_first))
 
     async def _open_ahead(self) -> None:
         """Have the next files read, in threads."""
         while len(self._opened) < _AHEAD and self._waiting:
             if self._log.schema is None:
                 await self._see_schema()
-            self._opened.append(self._start(self._waiting.popleft()))
+            self._opened.append(self._start(self._waiting.next()))
 
     def _start(self, file: Found) -> OpenedFile:
         assert self._database is not None
@@ -289,6 +251,7 @@ class Files(Source[Row]):
         self._log.left = self._group
         self._trigger_due = not self._group
         self._log.add(path)
+        self._waiting.done(path)
         put_away = self._cleaner.take_done()
         if not await self._cleaner.finished(path, opened.last):
             self._unnoted.append(path)
@@ -331,10 +294,12 @@ def files(
     Parameters:
 
     - `paths`: a path, a pattern with `*`, `?` or `[`, a folder, or several of them.
-    - `format`: "ndjson", "csv" (with a header) or "parquet".
+    - `format`: "ndjson", "csv" or "parquet". The header of CSV tells whether `,`, `;`, `|` or a tab
+      separates the cells; `"` quotes them.
     - `schema`: the types of the columns by name: of Python, such as int, or as DuckDB calls them,
-      such as "DOUBLE[]". Without it, the first file with rows decides, by a sample; then it is
-      held, also after a restart, and logged in a form to paste.
+      such as "DOUBLE[]". Without it, the first file with rows decides, by its first 5,000
+      rows (what is of several types there, or null in all, is text); then it is held, also after a
+      restart, and logged in a form to paste.
     - `max_files_per_trigger`, `max_bytes_per_trigger` (None: all that are there): how many files,
       or bytes of them, make a group. Say only one of both.
     - `latest_first` (False): the newest files first.
@@ -357,10 +322,9 @@ def files(
     - State: eight bytes for each file that was read, the schema, and where the files stand that are
       being read. A file that is changed after it was read is not read again.
     - On error: a row that is torn or does not fit the schema is rejected, with file and line, while
-      the rest of its file is read; so is a file that has vanished, cannot be unpacked or, as
-      Parquet, has other columns. What nobody asks for is not looked at. In NDJSON, text that reads
-      as a number is one, and a fraction among whole numbers is rounded, unless a look at some
-      stretches of the file finds one: then each is rejected.
+      the rest of its file is read; so is a file that has vanished, cannot be unpacked or, as CSV or
+      Parquet, lacks a column. What nobody asks for is not looked at. Nothing is rounded to a whole
+      number; text that reads as a number is one. What NDJSON lacks is null.
     """
     return Files(
         paths,

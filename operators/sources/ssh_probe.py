@@ -44,7 +44,9 @@ def ssh_probe(
     says or hangs is such a record too, each with an outcome of its own, and holds up no other.
     Several probes of a target run one after another on one connection. They run with low priority
     unless told otherwise, and end there, with all that they have started, when their time is over
-    or this process is, whatever ended it. Targets are POSIX systems; others are told `unsupported`.
+    or this process is, whatever ended it; where the network is cut without a word, when their time
+    is over, which the target keeps by itself. Targets are POSIX systems; others are told
+    `unsupported`.
 
     Parameters (lengths of time are seconds, or text such as "15min"):
 
@@ -58,14 +60,16 @@ def ssh_probe(
       ends when everything was.
     - `sweeps`, `lasting`: the most sweeps, and how long after the first the last one may begin
       (None: no limit).
-    - `keep`: whether connections stay open from one sweep to the next (False).
+    - `keep`: whether connections stay open from one sweep to the next (False), each with a process
+      at its target, where there is Perl, that waits for what to run.
     - `access`: who logs in, with what, and whom it trusts (None: as `SshAccess()` says).
     - `limits`: how long each part may take, and how much is under way at once (None: as
       `ProbeLimits()` says).
     - `max_waiting`: so many results may still be on their way through the graph, not delivered to
       every sink, when the next sweep begins; with more, it waits (10,000). What runs downstream
-      never delays the sweep that is under way: its results are kept here until they are read. With
-      0 a sweep has ended only when all its results have arrived.
+      never delays the sweep that is under way: its results are kept here until they are read, some
+      megabytes in memory and what is more in a temporary file. With 0 a sweep has ended only when
+      all its results have arrived.
 
     Raises ValueError or TypeError for an option that makes no sense. At the start,
     MisconfiguredError for keys or a list of targets that cannot be read, MissingExtra without

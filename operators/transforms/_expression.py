@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
-from ...runtime.contracts import Columns, MisconfiguredError, MissingExtra
+from ...runtime.contracts import Columns, DataError, MisconfiguredError, MissingExtra
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -57,6 +58,11 @@ def columns_of(expression: str, what: str) -> frozenset[str]:
                 f"{what} is worked out for each row alone, so it has no "
                 f"{str(kind).lower()} in it: {expression!r}"
             )
+        if kind == "FUNCTION" and part["function_name"] in _of_many_rows():
+            raise ValueError(
+                f"{what} is worked out for each row alone, and {part['function_name']} takes or "
+                f"makes several: {expression!r}. Of several rows group_by tells sums and the like"
+            )
         if kind == "COLUMN_REF":
             path: list[str] = part["column_names"]
             names.add(path[1] if path[0] == _ROWS and len(path) > 1 else path[0])
@@ -74,6 +80,20 @@ def _parts(tree: Any) -> Iterator[Mapping[str, Any]]:
             left += found.values()
         elif isinstance(one, list):
             left += one
+
+
+@cache
+def _of_many_rows() -> frozenset[str]:
+    """The functions that make one value of many rows, or many rows of one."""
+    link = _database()
+    try:
+        found = link.execute(
+            "select function_name from duckdb_functions() group by all "
+            "having bool_and(function_type = 'aggregate')"
+        ).fetchall()
+    finally:
+        link.close()
+    return frozenset(str(name) for (name,) in found) | {"unnest"}
 
 
 class Evaluation:
@@ -95,6 +115,8 @@ class Evaluation:
             raise MisconfiguredError(
                 f"{str(error).splitlines()[0]}; there are the columns {list(columns.names)}"
             ) from None
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
+            raise DataError(str(error).splitlines()[0]) from None
         finally:
             link.unregister(_ROWS)
 

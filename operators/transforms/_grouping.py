@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ...runtime.contracts import (
     ColumnOperator,
@@ -14,20 +14,24 @@ from ...runtime.contracts import (
     Duration,
     KeyedState,
     Late,
+    Results,
+    TableMode,
     arrow,
     in_seconds,
 )
-from ..aggregates.measure import Kernel, Measure
+from ..aggregates.measure import NAN, Kernel, Measure
 from ..windows.column_windows import ColumnWindows
 from ._arrays import array_of
-from ._partial_groups import NAN, Key, partial_groups
+from ._partial_groups import Key, partial_groups
 
 __all__ = ["Grouping", "Mode"]
 
-Mode = Literal["append", "update", "complete"]
+Mode = TableMode
 """Which groups are told: those that nothing changes any more, those that have changed, or all."""
 
 START, END = "window_start", "window_end"
+_PLACED = "thalweg_window_start"
+"""Where the rows have the start of their window: a column of theirs may have its name."""
 
 
 class Grouping(ColumnOperator):
@@ -49,6 +53,8 @@ class Grouping(ColumnOperator):
         self._mode: Mode = mode
         self._windows = windows
         self._every = None if every is None else in_seconds(every, "every")
+        if self._every == 0:
+            raise ValueError("every is how often results are told, and more than 0")
         self._grouping = grouping
         self.has_late = windows is not None and mode != "complete"
         self._check()
@@ -61,12 +67,21 @@ class Grouping(ColumnOperator):
             self._said.append([self._kernels.index(one) for one in measure.kernels()])
         # Of which keys a group of each set has values, and the rest is a subtotal's.
         self._has = [[key in one for key in self.keys] for one in self._sets]
+        self.results = Results(mode, self._told_apart())
         self.groups: KeyedState[Key, list[Any]] = KeyedState()
+
+    def _told_apart(self) -> tuple[str, ...]:
+        """The columns that tell one group from another."""
+        windowed = (START,) if self._windows is not None else ()
+        partly = any(len(one) < len(self.keys) for one in self._sets)
+        return (*windowed, *self.keys, *((self._grouping or "grouping",) if partly else ()))
 
     def _check(self) -> None:
         if not self._measures:
             raise ValueError("measures names nothing to compute: {'n': aggregates.count()}")
         for name, measure in self._measures.items():
+            if not isinstance(cast("object", name), str) or not name:
+                raise TypeError(f"measures have names, which are text, not {name!r}")
             if not isinstance(cast("object", measure), Measure):
                 raise TypeError(
                     f"the measure {name!r} is {measure!r}: it is one of a column, such as "
@@ -120,12 +135,20 @@ class Grouping(ColumnOperator):
         schema = pa.ipc.read_schema(pa.py_buffer(held))
         self._types = dict(zip(schema.names, schema.types, strict=True))
         self._changed = dict.fromkeys(changed)
+        self._mark()
+
+    def _mark(self) -> None:
+        """Say how far time has come."""
+        if self._windows is not None:
+            reached = self._windows.reached(self._newest)
+            self.watermark = None if reached is None else reached / 1e6
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Add what these rows make of each group to what there is."""
         table, late, newest = columns.table, None, self._newest
         if self._windows is not None:
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
+            table = table.rename_columns([*table.schema.names[:-1], _PLACED])
         measures = list(self._measures.values())
         lookup, changed = self.groups.lookup, dict[Key, list[Any]]()
         for groups, said in self._partial(table):
@@ -146,6 +169,7 @@ class Grouping(ColumnOperator):
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
+        self._mark()
         if self._by_start is not None:
             for group in changed:
                 if lookup(group, None) is None:
@@ -156,7 +180,7 @@ class Grouping(ColumnOperator):
 
     def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Any]]]:
         """The groups of these rows: of which groups each is a part, and what the kernels say."""
-        first = () if self._windows is None else (START,)
+        first = () if self._windows is None else (_PLACED,)
         if any(measure.ordered for measure in self._measures.values()):
             # Put together of smaller groups, a larger one would not know which row came first.
             for at, has in enumerate(self._has):

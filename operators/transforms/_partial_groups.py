@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from ...runtime.contracts import MisconfiguredError, arrow
-from ..aggregates.measure import Kernel
+from ..aggregates.measure import NAN, Kernel
 from ._arrays import aggregated
 
-__all__ = ["NAN", "Key", "partial_groups"]
+__all__ = ["Key", "partial_groups"]
 
 Key = tuple[Any, ...]
 """The values of the keys of a group."""
-
-NAN = ("nan",)
-"""Stands for NaN in a key: no value of a column is a tuple, and NaN is not even like itself."""
 
 _LARGEST = 2**63 - 1
 
@@ -32,6 +30,7 @@ def partial_groups(
     names = [f"key_{at}" for at in range(len(keys))]
     columns = [_column(table, key, "a key") for key in keys]
     specs: list[Any] = []
+    odd: list[int] = []
     for at, kernel in enumerate(kernels):
         if kernel.column is None:
             specs.append(([], kernel.function, None))
@@ -39,6 +38,13 @@ def partial_groups(
         names.append(f"value_{at}")
         columns.append(_fitting(_column(table, kernel.column, "a measure"), kernel))
         specs.append((names[-1], kernel.function, _options().get(kernel.function)))
+        if kernel.function == "max" and _has_nan(columns[-1]):
+            odd.append(at)
+    for at in odd:
+        # Arrow passes over NaN, and in SQL it is the greatest: is there one?
+        columns.append(_is_nan(columns[names.index(f"value_{at}")]))
+        names.append(f"odd_{at}")
+        specs.append((names[-1], "max", None))
     grouped = names[: len(keys)]
     if not keys:
         # Of no keys Arrow knows fewer functions.
@@ -55,12 +61,15 @@ def partial_groups(
         ) from None
     values = [found.column(at).to_pylist() for at in range(found.num_columns)]
     count = len(grouped)
+    for at, there in zip(odd, values[count + len(kernels) :], strict=True):
+        most = values[count + at]
+        values[count + at] = [math.nan if nan else m for m, nan in zip(most, there, strict=True)]
     each_key: Iterator[Key] = zip(*values[:count], strict=True)
     if not keys:
         each_key = iter([()] * found.num_rows)
     elif any(pa.types.is_floating(found.column(at).type) for at in range(count)):
         each_key = (tuple(NAN if one != one else one for one in key) for key in each_key)
-    results: Iterator[tuple[Any, ...]] = zip(*values[count:], strict=True)
+    results: Iterator[tuple[Any, ...]] = zip(*values[count : count + len(kernels)], strict=True)
     for key, said in zip(each_key, results, strict=True):
         yield key, list(said)
 
@@ -71,6 +80,22 @@ def _column(table: Any, name: str, what: str) -> Any:
             f"{what} asks for the column {name!r}, and there are {table.schema.names}"
         )
     return table.column(name)
+
+
+def _has_nan(column: Any) -> bool:
+    if not arrow().types.is_floating(column.type):
+        return False
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    return bool(compute.any(compute.is_nan(column)).as_py())
+
+
+def _is_nan(column: Any) -> Any:
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    return compute.is_nan(column).cast(arrow().int8())
 
 
 def _fitting(column: Any, kernel: Kernel) -> Any:

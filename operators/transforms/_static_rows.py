@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, MisconfiguredError, Row, arrow
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Rows", "rows_of_file", "rows_of_query"]
 
-Rows = Callable[["Tables"], Iterable[Mapping[str, Any]]]
-"""What loads the rows, in a thread; it is given the tables of the job."""
+Rows = Callable[["Tables"], tuple[Sequence[str], Iterable[Mapping[str, Any]]]]
+"""What loads the rows, in a thread, with the names of the columns that are known without them; it
+is given the tables of the job.
+"""
 
 _SUFFIXES = (".parquet", ".csv", ".ndjson", ".json")
 
@@ -29,10 +31,11 @@ def rows_of_file(path: str | os.PathLike[str]) -> Rows:
     if suffix not in _SUFFIXES:
         raise ValueError(f"file ends in one of {', '.join(_SUFFIXES)}, not as {name!r} does")
 
-    def rows(tables: Tables) -> Iterable[Row]:
+    def rows(tables: Tables) -> tuple[Sequence[str], Iterable[Row]]:
         pa = arrow()
         try:
-            return Columns(_read(name, suffix)).rows()
+            columns = Columns(_read(name, suffix))
+            return columns.names, columns.rows()
         except (OSError, pa.ArrowException) as error:
             raise MisconfiguredError(f"the table {name!r} cannot be read: {error}") from error
 
@@ -59,7 +62,8 @@ def _read(name: str, suffix: str) -> Any:
 def rows_of_query(query: str) -> Rows:
     """What a SELECT finds in the tables of the job. Raises QueryError, when it is asked."""
 
-    def rows(tables: Tables) -> Iterable[Row]:
-        return tables.find(query, seconds=_SECONDS, rows=_ROWS, size=_SIZE).rows()
+    def rows(tables: Tables) -> tuple[Sequence[str], Iterable[Row]]:
+        answer = tables.find(query, seconds=_SECONDS, rows=_ROWS, size=_SIZE)
+        return answer.names, answer.rows()
 
     return rows

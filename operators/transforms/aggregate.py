@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, Literal, TypeVar, cast
 
-from ...runtime.contracts import Context, KeyedState, Operator
+from ...runtime.contracts import Context, KeyedState, Operator, Results
 from ..aggregates import _known_later as later
 from ..aggregates.aggregate import Aggregate
 
@@ -27,6 +27,7 @@ class Aggregating(Operator[tuple[K, R], tuple[K, V]], Generic[K, R, A, V]):
             raise ValueError(f"emit is 'update' or 'end', not {emit!r}")
         self._function = function
         self._update = emit == "update"
+        self.results = Results("update" if self._update else "append")
         self.values: KeyedState[K, A] = KeyedState(version=function.version)
         self.numbers: KeyedState[K, int] = KeyedState()
 

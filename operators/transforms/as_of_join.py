@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
+from ...runtime.contracts import (
+    Context,
+    DataError,
+    Duration,
+    KeyedState,
+    Operator,
+    Results,
+    in_seconds,
+)
 from ._joined import LEFT, Joined, Sided, both_sides, checked_how
 from ._timed_rows import Entry, Timed, time_of
 
@@ -22,6 +30,8 @@ R = TypeVar("R")
 
 class AsOfJoin(Operator[Sided, Joined]):
     """The operator that `as_of_join` makes; see there."""
+
+    results = Results("append")
 
     def __init__(self, how: Literal["inner", "left"], max_age: float) -> None:
         self._inner = how == "inner"
@@ -41,7 +51,13 @@ class AsOfJoin(Operator[Sided, Joined]):
 
     def process_at(self, record: Sided, at: float) -> Iterable[Joined]:
         """Remember a record until all values up to its time have come, or a value."""
-        side, (key, value) = record
+        side, pair = cast("tuple[int, tuple[object, ...]]", record)
+        if type(pair) is not tuple or len(pair) != 2:
+            raise DataError(
+                f"an as-of join takes pairs of a key and a record, not {type(pair).__name__}: say "
+                ".key_by(…) on both streams, below event_time"
+            )
+        key, value = pair
         if side == LEFT:
             self._waiting.add(key, at, value, False)
             return ()
@@ -132,7 +148,8 @@ def as_of_join(
     - Order: that of the times of the records that one watermark has passed.
     - State: records until they are told; of each key the last value, for ever or for `max_age`,
       and those that records still to come may ask for.
-    - On error: cannot fail.
+    - On error: a record without a key, where there is no `key_by`, becomes a dead letter of the
+      join.
     """
     checked_how(
         how,

@@ -14,6 +14,9 @@ from ._grouping import Grouping, Mode
 
 __all__ = ["cube", "group_by", "grouping_sets", "rollup"]
 
+_MOST_KEYS = 12
+"""Of a cube: with each more, there are twice as many grouping sets."""
+
 Measures = Mapping[str, Measure[Any, Any]]
 
 
@@ -40,7 +43,8 @@ def group_by(
     [{'w': 'a', 'times': 2, 'mean': 1.5}]
 
     It works on columns, as a stream of files has them; records become columns at its inbox. NULL is
-    a group of its own, and NaN is one.
+    a group of its own, and NaN is one. Keys, and what `first`, `last` and `collect_values` keep,
+    are plain values, such as numbers, text and times: no lists, no structs.
 
     Parameters:
 
@@ -56,8 +60,8 @@ def group_by(
     - `lateness` (0): a row that is older by more than this than the newest before it is late: it
       goes to the `late` port. A window is over when it ends so much before the newest row; then it
       is forgotten. In mode "complete", which keeps all windows, no row is late.
-    - `every` (None): tell results each so many seconds by the clock. Without it they are told at
-      triggers, which a stream of files has behind each group of files, and at the end.
+    - `every` (None): tell results each so many seconds by the clock, more than 0. Without it they
+      are told at triggers, which a stream of files has behind each group of files, and at the end.
 
     Raises ValueError or TypeError for what does not go together, such as mode "append" without a
     window. A column that there is not, or that a measure cannot take, fails the job.
@@ -104,6 +108,11 @@ def cube(
     tells that from a NULL in the data: it is a number with a bit for each key, the first key's
     being the highest, set where the key is not selected.
     """
+    if len(keys) > _MOST_KEYS:
+        raise ValueError(
+            f"a cube of {len(keys)} keys has {2 ** len(keys):,} grouping sets, and {_MOST_KEYS} "
+            "keys are the most: name those that are wanted by grouping_sets"
+        )
     sets = [one for size in range(len(keys), -1, -1) for one in combinations(keys, size)]
     return grouping_sets(
         sets,
@@ -168,8 +177,9 @@ def grouping_sets(
     """
     given = [tuple(one) if not isinstance(one, str) else one for one in sets]
     for one in given:
-        if isinstance(one, str) or not all(isinstance(cast("object", key), str) for key in one):
-            raise TypeError(f"keys are names of columns, not {one!r}")
+        for key in (one,) if isinstance(one, str) else one:
+            if isinstance(one, str) or not isinstance(cast("object", key), str) or not key:
+                raise TypeError(f"keys are names of columns, each for itself, not {key!r}")
         if len(set(one)) < len(one):
             raise ValueError(f"a key is named twice in {list(one)}")
     if not given:
@@ -180,9 +190,18 @@ def grouping_sets(
         raise ValueError(
             "window= and time= go together: time names the column that says when a row happened"
         )
+    if window is None and (unit is not None or lateness):
+        raise ValueError(
+            "unit= and lateness= are of the times of windows: say window= and time= too"
+        )
     if mode == "complete" and in_seconds(lateness, "lateness"):
         raise ValueError(
             "mode='complete' keeps all windows, so that no row is late: leave out lateness="
+        )
+    if not isinstance(cast("object", measures), Mapping):
+        raise TypeError(
+            f"measures is a dict by the names of the results, such as {{'n': aggregates.count()}}, "
+            f"not {measures!r}"
         )
     placed = None
     if window is not None and time is not None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Any, Literal
 
 from ...runtime.contracts import (
@@ -54,7 +55,8 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
         self._context = context
         self._loading: asyncio.Task[None] | None = None
         self._found: Found = {}
-        self._none: Row = {}
+        self._kinds: list[set[str]] = [set() for _ in self._on]
+        self._none: Row = {f"{self._prefix}{name}": None for name in self._columns or ()}
         self._loop = asyncio.get_running_loop()
         try:
             await self._load()
@@ -73,8 +75,21 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
             raise DataError(f"the record has no field {error}, by which it is joined") from None
         found = self._found.get(key)
         if found is None:
+            self._check_kinds(key)
             return () if self._inner else (self._with(record, self._none),)
         return [self._with(record, row) for row in found]
+
+    def _check_kinds(self, key: tuple[object, ...]) -> None:
+        """Of text and numbers none is like the other: that is a mistake, and no row that is not
+        there.
+        """
+        for part, kinds, (name, column) in zip(key, self._kinds, self._on.items(), strict=True):
+            if part is not None and kinds and _kind_of(part) not in kinds:
+                raise DataError(
+                    f"{name!r} is {_kind_of(part)}, {part!r:.80}, and the column {column!r} of the "
+                    f"table holds {' and '.join(sorted(kinds))}: these are never equal. Make both "
+                    "the same, as by map above, or by rows= for the table"
+                )
 
     def _with(self, record: Mapping[str, Any], row: Row) -> Row:
         made = {**record, **row}
@@ -104,17 +119,20 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
 
     async def _load(self) -> None:
         found = await self._context.in_thread(self._indexed)
-        self._found, self._none = found
+        self._found, self._none, self._kinds = found
         self._at = self._loop.time()
 
-    def _indexed(self) -> tuple[Found, Row]:
+    def _indexed(self) -> tuple[Found, Row, list[set[str]]]:
         found: Found = {}
-        none: dict[str, object] = {}
         keys, prefix, columns = tuple(self._on.values()), self._prefix, self._columns
-        for row in self._rows(self._context.tables):
+        names, rows = self._rows(self._context.tables)
+        known = columns if columns is not None else [name for name in names if name not in keys]
+        none: dict[str, object] = {f"{prefix}{name}": None for name in known}
+        kinds: list[set[str]] = [set() for _ in keys]
+        for row in rows:
             try:
                 key = tuple(row[name] for name in keys)
-                given = columns or [name for name in row if name not in keys]
+                given = [name for name in row if name not in keys] if columns is None else columns
                 made = {f"{prefix}{name}": row[name] for name in given}
             except KeyError as error:
                 raise DataError(
@@ -123,7 +141,11 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
             none.update(dict.fromkeys(made))
             if not any(part is None for part in key):  # As in SQL: NULL equals nothing.
                 found.setdefault(key, []).append(made)
-        return found, none
+                for part, seen in zip(key, kinds, strict=True):
+                    seen.add(_kind_of(part))
+        for several in found.values():
+            several[:] = [one if len(one) == len(none) else {**none, **one} for one in several]
+        return found, none, kinds
 
     async def close(self) -> None:
         """Load nothing more."""
@@ -162,11 +184,13 @@ def join_table(
       NDJSON; a SELECT of the tables of the job, `sinks.table`; or a function that returns rows as
       dicts, which is called in a thread.
     - `how`: "inner" (default) drops a record that no row matches; "left" tells it with None.
-    - `columns`: those to add (None: all but the key's). `prefix`: put before their names.
+    - `columns`: those to add (None: all but the key's; an empty list: none). `prefix`: put before
+      their names.
     - `reload`: load it anew after so long, while the stream goes on with the one before (None:
       never; of a query, a second).
 
-    The table is held in memory, as Python has it. Records are dicts. NULL equals nothing. Raises
+    The table is held in memory, as Python has it. Records are dicts. NULL equals nothing, and text
+    no number: CSV files and NDJSON say by their values which it is. Raises
     ValueError for options that make no sense. Opening raises what loading does.
 
     - Emits when: a record comes that a row matches, once for each such row.
@@ -174,8 +198,9 @@ def join_table(
     - Ends when: its input does.
     - Order: that of the records, and of the rows in the table.
     - State: none. After a restart, records meet the table as it is then.
-    - On error: a record without the fields, or with a field that the table has too, becomes a dead
-      letter. A table that cannot be loaded anew is told in the log, and the one before stays.
+    - On error: a record without the fields, with text where the table has numbers or the like, or
+      with a field that the table has too, becomes a dead letter. A table that cannot be loaded anew
+      is told in the log, and the one before stays.
     """
     checked_how(
         how,
@@ -201,7 +226,11 @@ def join_table(
     else:
         assert rows is not None
         load = _given(rows)
+    if isinstance(columns, str):
+        raise TypeError(f"columns is a list of names, not {columns!r}")
     every = None if reload is None else in_seconds(reload, "reload")
+    if every == 0:
+        raise ValueError("reload is how often the table is loaded anew, and more than 0")
     if every is None and query is not None:
         every = 1.0
     return TableJoin(
@@ -216,4 +245,11 @@ def join_table(
 
 
 def _given(rows: Callable[[], Iterable[Mapping[str, Any]]]) -> Rows:
-    return lambda tables: rows()
+    return lambda tables: ((), rows())
+
+
+def _kind_of(value: object) -> str:
+    """What a value may be equal to: numbers to numbers of any type, others to their own."""
+    if isinstance(value, str):
+        return "text"
+    return "numbers" if isinstance(value, Number) else type(value).__name__

@@ -98,7 +98,7 @@ class Actor(ABC):
             await self._close()
 
     async def _close(self) -> None:
-        ended_well = self.counts.state == "ended"
+        ended_well = self.counts.state == "ended" or self.around.suspended()
         try:
             async with asyncio.timeout(_CLOSING):
                 await self.close()
@@ -110,6 +110,8 @@ class Actor(ABC):
             # After an earlier failure that one is the news; this one would only hide it.
             if ended_well:
                 self.counts.state = "failed"
+                if isinstance(error, JobFailed):
+                    raise
                 raise self.failure(error, "could not be closed") from error
 
     async def open(self) -> None:

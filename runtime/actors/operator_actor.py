@@ -88,6 +88,7 @@ class OperatorActor(SlicingActor):
         keeper = self.around.checkpoints
         if keeper is not None and not self._was_ended:
             restored, node = keeper.restored, self.nodes[0].name
+            self._memory.look()
             self._memory.restore(restored.memory(node), restored.versions(node))
 
     async def close(self) -> None:
@@ -113,6 +114,7 @@ class OperatorActor(SlicingActor):
         """Read, process and emit until the end."""
         while True:
             item = await self.receive(self._until_wake())
+            self._memory.look()
             await self._wake_if_due()
             if item is None:
                 continue
@@ -126,10 +128,12 @@ class OperatorActor(SlicingActor):
                     return
 
     def _until_wake(self) -> float | None:
-        at = self._operator.wake_at()
+        at = None if self._was_ended else self._operator.wake_at()
         return None if at is None else max(0.0, at - self.around.clock.now())
 
     async def _wake_if_due(self) -> None:
+        if self._was_ended:
+            return  # It has emitted its last, before the restart.
         at, now = self._operator.wake_at(), self.around.clock.now()
         if at is not None and at <= now:
             await self._emit_unowed(self._operator.on_wake(now))
@@ -157,6 +161,7 @@ class OperatorActor(SlicingActor):
         while start < count:
             stop = min(start + self._slice, count)
             began = self.monotonic()
+            self._memory.look()
             times = self._times(known, start, stop) if self._timed else None
             if self._looping:
                 self._run_loop(made, records, times, start, stop)

@@ -20,7 +20,12 @@ __all__ = ["RegroupActor"]
 
 CutBy = Literal["full", "bytes", "linger", "starved", "signal", "end"]
 """Why a batch went: it was full by records or by bytes; its first record had waited long enough;
-every source waited for credit; a signal, such as a barrier, or the end of the stream came."""
+every source waited for credit, or one did and nothing came of the others; a signal, such as a
+barrier, or the end of the stream came."""
+
+_HELD_UP = 0.05
+"""Seconds that the first record of a part without a `linger` waits while a source waits for credit
+and nothing comes."""
 
 
 class RegroupActor(Actor):
@@ -28,6 +33,10 @@ class RegroupActor(Actor):
 
     A watermark waits until the records that came before it have gone: it may come late, and a part
     that is being filled need not be cut for it. So does the word that fewer lanes are left.
+
+    A part without a `linger` waits until it is full, but not for ever: where a source waits for
+    credit, the records it waits for may be in this part, and the others may have no more to fill
+    it. So it goes when nothing has come for a while.
     """
 
     def __init__(
@@ -68,7 +77,8 @@ class RegroupActor(Actor):
                 # Woken: the first record has lingered, or no source will send more before it
                 # hears of these.
                 if self._records and (self._patience() == 0 or self.around.starved()):
-                    await self._flush("starved" if self.around.starved() else "linger")
+                    starved = self._rule.linger is None or self.around.starved()
+                    await self._flush("starved" if starved else "linger")
                 continue
             if isinstance(item, Batch):
                 await self._add(item)
@@ -109,9 +119,10 @@ class RegroupActor(Actor):
             return None
         if self.around.starved():
             return 0.0
-        if self._rule.linger is None:
-            return None
-        return max(0.0, self._since + self._rule.linger - self.monotonic())
+        linger = self._rule.linger
+        if linger is None and self.around.held_up():
+            linger = _HELD_UP
+        return None if linger is None else max(0.0, self._since + linger - self.monotonic())
 
     def _lingered(self) -> bool:
         """Whether the first record has waited as long as it may: also when more keeps coming."""

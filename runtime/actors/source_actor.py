@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from ..batch import Batch, Records
 from ..checkpoints.parts import Part
-from ..columns import Columns
 from ..contracts import Bookmark, Read, Rejected, Source
 from ..dead_letters import DeadLetter, describe
-from ..errors import RuntimeFault
 from ..identities import IDS, Identities
 from ..nodes import Node, overrides
 from ..origins import Origin, Origins
@@ -22,6 +20,7 @@ from ..signals import Barrier, LanesLeft, Trigger, Watermark
 from .acks import Acks
 from .actor import TURN_RECORDS, Actor
 from .injection import Injection
+from .intake import Intake
 from .reading import Reading
 from .rejection import Letters
 from .strands import Strands
@@ -64,6 +63,7 @@ class SourceActor(Actor):
             under_way=lambda: self._strands.under_way,
             resumed=self._has_resumed,
         )
+        self._intake = Intake(self.source, name, self._strands, self._identities)
         self._cut: deque[Batch] = deque()
         self._lanes: tuple[str, ...] | None = None
         self._goes_on = False
@@ -227,6 +227,7 @@ class SourceActor(Actor):
             await self._acks.finish()
             for lane, first in self._strands.left():
                 await self.source.nack(lane, first)
+            self._tell_what_failed_beside()
         finally:
             self._acks.close()
             await self.source.close()
@@ -298,69 +299,39 @@ class SourceActor(Actor):
         await self._barriers.go_first()
 
     async def _take(self, result: Sequence[object] | Read[object]) -> None:
-        positions: Sequence[int]
-        rejected: Sequence[Rejected] = ()
-        if isinstance(result, Read):
-            records, positions, lane = self._records_of(result), result.positions, result.lane
-            rejected = result.rejected
-            if len(positions) != len(records):
-                raise RuntimeFault(f"{len(positions)} positions came with {len(records)} records")
-            count = len(records) + len(rejected)
-            if result.lanes is not self._lanes or self._goes_on:
-                await self._tell_lanes(result.lanes)
-            if result.note:
-                self._strands.note(lane, result.note)
-            if result.forget:
-                self._strands.forget(result.forget)
-            if not count:
-                await self.rest()
-                return
-            try:
-                also = [one.position for one in rejected]
-                first, last = self._strands.check(lane, positions, also)
-            except ValueError as error:
-                raise self.failure(error, "cannot go on") from None
-        else:
-            lane, records = "", result if isinstance(result, list) else list(result)
-            if self._goes_on:
-                await self._tell_lanes(None)
-            count = len(records)
-            if not count:
-                await self.rest()
-                return
-            positions = self._strands.counted(lane, count)
-            first, last = positions[0], positions[-1]
-        if self._identities is not None:
-            records, positions, strange = self._identities.sift(records, positions)
-            rejected = [*rejected, *strange]
-        receipt = self._strands.claim(lane, count, first, last)
+        lanes = result.lanes if isinstance(result, Read) else self._lanes
+        if lanes is not self._lanes or self._goes_on:
+            await self._tell_lanes(lanes)
+        try:
+            taken = self._intake.take(result)
+        except ValueError as error:
+            raise self.failure(error, "cannot go on") from None
+        if taken is None:
+            await self.rest()
+            return
+        lane, records = taken.lane, taken.records
+        receipt = self._strands.claim(lane, taken.count, taken.first, taken.last)
         if self.around.checkpoints is not None:
             self.around.checkpoints.batch_read()
         now = self.monotonic()
         self.each[0].records_out += len(records)
-        self._reading.took(count, now)
-        if rejected:
+        self._reading.took(taken.count, now)
+        if taken.rejected:
             receipt.fork()
-            letters = Letters(
-                [self._letter(one.record, one.error, lane, one.position) for one in rejected],
-                Origins.of(self.name, lane, [one.position for one in rejected]),
-            )
-            await self.give_up_letters(self.each[0], letters, rejected[0].error, receipt, now)
+            await self._send_letters(lane, taken.rejected, receipt, now)
         if records:
-            await self._send(records, receipt, Origins.of(self.name, lane, positions), now)
+            await self._send(records, receipt, Origins.of(self.name, lane, taken.positions), now)
         else:
             receipt.settle()
 
-    def _records_of(self, read: Read[object]) -> Records:
-        """The records as a list, or columns as they are."""
-        if not isinstance(read.records, Columns):
-            return list(read.records)
-        if not self.source.gives_columns or self._identities is not None:
-            why = (
-                "asks for the identity of each" if self._identities else "has not said that it does"
-            )
-            raise RuntimeFault(f"{self.name!r} gives columns, and {why}")
-        return cast("Records", read.records)
+    async def _send_letters(
+        self, lane: str, rejected: Sequence[Rejected], receipt: Receipt, now: float
+    ) -> None:
+        letters = Letters(
+            [self._letter(one.record, one.error, lane, one.position) for one in rejected],
+            Origins.of(self.name, lane, [one.position for one in rejected]),
+        )
+        await self.give_up_letters(self.each[0], letters, rejected[0].error, receipt, now)
 
     async def _tell_lanes(self, lanes: tuple[str, ...] | None) -> None:
         """Tell which lanes are left, if that is news; after a restart the first word always is."""

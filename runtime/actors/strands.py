@@ -11,6 +11,9 @@ from ..receipt import Receipt
 
 __all__ = ["Strands"]
 
+_WATCHED = 100
+"""Lanes that are done, such as files, of which is still told where they ended."""
+
 
 class Strands:
     """Numbers what is read of each lane, and settles it in order.
@@ -29,6 +32,8 @@ class Strands:
         self._arrived = arrived
         self._settled = settled
         self._reached: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        """Where those stood that were forgotten last, for who watches."""
         self._notes: dict[str, bytes] = {}
         self._unsettled: dict[str, deque[Receipt]] = {}
 
@@ -39,8 +44,10 @@ class Strands:
 
     @property
     def reached(self) -> dict[str, int]:
-        """The last position read of each lane. Safe from any thread."""
-        return dict(self._reached)
+        """The last position read of each lane, and of those that were forgotten last. Safe from any
+        thread.
+        """
+        return {**self._done.copy(), **self._reached.copy()}
 
     def go_on(self, marks: Mapping[str, Bookmark]) -> None:
         """A restored epoch ended here."""
@@ -65,7 +72,11 @@ class Strands:
         """These need no bookmark any more, nor a word on how far they have come."""
         for lane in lanes:
             self._notes.pop(lane, None)
-            self._reached.pop(lane, None)
+            last = self._reached.pop(lane, None)
+            if last is not None:
+                self._done[lane] = last
+                if len(self._done) > _WATCHED:
+                    del self._done[next(iter(self._done))]
             self.settled_positions.pop(lane, None)
             if not self._unsettled.get(lane):
                 self._unsettled.pop(lane, None)
@@ -79,21 +90,15 @@ class Strands:
     def check(self, lane: str, positions: Sequence[int], also: Sequence[int]) -> tuple[int, int]:
         """The first and last position. Raises ValueError when one repeats or goes backwards."""
         everything: Sequence[int] = positions
+        reached = self._reached.get(lane)
+        found = None
         if also:
             everything = sorted([*positions, *also])
+            found = _out_of_order(positions, reached)
+        found = found or _out_of_order(everything, reached)
         first, last = everything[0], everything[-1]
-        reached = self._reached.get(lane)
-        wrong: int | None = None
-        if reached is not None and first <= reached:
-            wrong = first
-        elif not (isinstance(everything, range) and everything.step > 0):
-            previous = reached
-            for position in everything:
-                if previous is not None and position <= previous:
-                    wrong, reached = position, previous
-                    break
-                previous = position
-        if wrong is not None:
+        if found is not None:
+            wrong, reached = found
             what = "repeats" if wrong == reached else "goes back behind"
             raise ValueError(
                 f"position {wrong} of {Origin(self._source, lane, wrong)} {what} position "
@@ -128,3 +133,19 @@ class Strands:
             del self._unsettled[receipt.lane]  # It was forgotten meanwhile.
             self.settled_positions.pop(receipt.lane, None)
         self._settled()
+
+
+def _out_of_order(positions: Sequence[int], reached: int | None) -> tuple[int, int] | None:
+    """The first of these that does not lie behind the one before it, and that one; None for none.
+
+    `reached` is what stands before them all.
+    """
+    if isinstance(positions, range) and positions.step > 0:
+        if reached is not None and positions and positions[0] <= reached:
+            return positions[0], reached
+        return None
+    for position in positions:
+        if reached is not None and position <= reached:
+            return position, reached
+        reached = position
+    return None

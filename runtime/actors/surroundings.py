@@ -27,10 +27,12 @@ class Surroundings:
         "context",
         "credit_changed",
         "graph",
+        "held_up",
         "limit",
         "loop",
         "starts",
         "starved",
+        "suspended",
         "triggered",
     )
 
@@ -43,6 +45,8 @@ class Surroundings:
         limit: int,
         context: Callable[[str], Context],
         starved: Callable[[], bool],
+        held_up: Callable[[], bool],
+        suspended: Callable[[], bool],
         credit_changed: Callable[[], None],
         checkpoints: Coordinator | None = None,
         anew: frozenset[str] = frozenset(),
@@ -54,6 +58,11 @@ class Surroundings:
         self.limit = limit
         self.context = context
         self.starved = starved
+        """Whether every source that could still read waits for what is under way."""
+        self.held_up = held_up
+        """Whether one of them does."""
+        self.suspended = suspended
+        """Whether the job stops because its last epoch is taken, and for no other reason."""
         self.credit_changed = credit_changed
         self.checkpoints = checkpoints
         self.anew = anew

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -13,6 +14,8 @@ from .change import Change
 from .database import LISTING, Database
 
 __all__ = ["Table", "Tables"]
+
+_MISSING = re.compile(r"Table with name (.+?) does not exist")
 
 _AT_ONCE = 4
 """So many queries are answered at once; others wait for their turn, within their time."""
@@ -101,11 +104,14 @@ class Tables:
         except QueryError as error:
             if "Table with name" not in str(error):
                 raise
-            names = _listed(self._planned.union(self._names.values()))
-            raise TableMissing(
-                f"{error} There is {names}; one that nothing came for yet has no columns, and is "
-                "not found"
-            ) from None
+            known = self._planned.union(self._names.values())
+            asked = _MISSING.search(str(error))
+            if asked is not None and asked[1].casefold() in map(str.casefold, known):
+                raise TableMissing(
+                    f"nothing has come for the table {asked[1]!r} yet, so it has no columns: ask "
+                    "again later, or say them by sinks.table(…, columns=…)"
+                ) from None
+            raise TableMissing(f"{error} There is {_listed(known)}") from None
         finally:
             self._turns.release()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from ..actors import SourceActor
 from ..clock import Clock
@@ -17,17 +18,34 @@ _SHORTEST, _LONGEST = 0.001, 0.05
 async def until_all_arrived(course: Course, clock: Clock, quiet: float) -> None:
     """Return when no source has had anything for `quiet` seconds and all has arrived, or all ended.
 
-    Raises ValueError for a negative number.
+    A source that looks for news at intervals has looked once more by then. Raises ValueError for a
+    negative number.
     """
+    called = asyncio.get_running_loop().time()
     if not quiet >= 0:
         raise ValueError(f"quiet is a number of seconds from 0 on, not {quiet!r}")
     pause, began = _SHORTEST, clock.monotonic()
     while not course.finished.done():
         now = clock.monotonic()
-        if now - began >= quiet and course.state != "starting" and _arrived(course, now - quiet):
+        if (
+            now - began >= quiet
+            and course.state != "starting"
+            and _looked(course, called)
+            and _arrived(course, now - quiet)
+        ):
             return
         await asyncio.wait({course.finished}, timeout=pause)
         pause = min(2 * pause, _LONGEST)
+
+
+def _looked(course: Course, called: float) -> bool:
+    """Whether those that look at intervals have found nothing since."""
+    for actor in course.actors:
+        if isinstance(actor, SourceActor) and actor.quiet_since != -math.inf:
+            looked = actor.source.looked
+            if looked is not None and looked < called:
+                return False
+    return True
 
 
 def _arrived(course: Course, since: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..actors import Actor, EventTimeActor, OperatorActor, SourceActor
+from ..contracts import ColumnOperator
 from ..memory import Kept
 from ..seen_times import SeenTimes
 
@@ -50,7 +51,9 @@ def counted(actor: Actor) -> Counted:
             times=seen,
         )
     kept = actor.kept if isinstance(actor, OperatorActor) else None
-    return Counted(written=written, late=last.late, kept=kept)
+    work = actor.nodes[-1].work
+    watermark = work.watermark if isinstance(work, ColumnOperator) else None
+    return Counted(written=written, late=last.late, kept=kept, watermark=watermark)
 
 
 def watch_times(actor: Actor) -> None:

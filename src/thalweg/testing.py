@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from .runtime.stores.memory import MemoryStore as MemoryStore
 from .runtime.testing.collecting import CollectingSink as CollectingSink
+from .runtime.testing.conformance.columns import COLUMN_CHECKS as COLUMN_CHECKS
+from .runtime.testing.conformance.columns import ColumnCase as ColumnCase
 from .runtime.testing.conformance.functions import FUNCTION_CHECKS as FUNCTION_CHECKS
 from .runtime.testing.conformance.functions import FunctionCase as FunctionCase
 from .runtime.testing.conformance.operators import OPERATOR_CHECKS as OPERATOR_CHECKS
@@ -41,6 +43,7 @@ from .runtime.testing.virtual_time import run_virtual as run_virtual
 
 __all__ = [
     "CHECKPOINT",
+    "COLUMN_CHECKS",
     "CRASH",
     "END",
     "FAULTS",
@@ -52,6 +55,7 @@ __all__ = [
     "At",
     "BrokerSource",
     "CollectingSink",
+    "ColumnCase",
     "DeadlockError",
     "Fed",
     "FunctionCase",

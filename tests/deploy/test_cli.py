@@ -155,6 +155,7 @@ def test_help_names_the_commands_and_nothing_else(capsys: pytest.CaptureFixture[
         "show",
         "test",
         "tune",
+        "jobs",
         "sql",
         "look",
         "serve",
@@ -162,13 +163,17 @@ def test_help_names_the_commands_and_nothing_else(capsys: pytest.CaptureFixture[
         "score",
         "check",
         "probe",
+        "usage",
     ]
 
 
 @pytest.mark.parametrize(
     "command",
-    ["run", "show", "test", "tune", "sql", "look", "serve", "model", "score", "check", "probe"],
-)
+    [
+        "run", "show", "test", "tune", "jobs", "sql", "look", "serve", "model", "score", "check",
+        "probe", "usage",
+    ],
+)  # fmt: skip
 def test_each_command_has_help_with_examples(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:

@@ -257,6 +257,45 @@ def test_a_type_that_changes_is_told_with_its_line(capsys: pytest.CaptureFixture
     assert (found.rows, found.unread) == (30_000, 1)
 
 
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_single_fraction_far_into_a_file_makes_a_column_of_fractions(form: str) -> None:
+    if form == "json":
+        written("a.json", lines(*({"n": n} for n in range(30_000)), {"n": 2.5}))
+    else:
+        written("a.csv", "n\n" + "".join(f"{n}\n" for n in range(30_000)) + "2.5\n")
+    for skip_bad in (False, True):
+        found = look([f"a.{form}"], skip_bad=skip_bad)
+        assert found.schema == {"n": "DOUBLE"}
+        assert (found.rows, found.duplicates, found.columns[0].distinct) == (30_001, 0, 30_001)
+    assert '"n": "DOUBLE"' in found.declaration
+
+
+def test_what_is_of_several_types_is_text() -> None:
+    written("a.json", lines({"v": "a", "w": {"k": 1}}, {"v": 5, "w": {"k": "x"}}, {"v": [1]}))
+    found = look(["a.json"])
+    assert found.schema == {"v": "VARCHAR", "w": "STRUCT(k VARCHAR)"}
+    assert [row[0] for row in found.sample] == ["a", "5", "[1]"]
+    assert found.columns[0].max == "a"
+
+
+def test_many_columns_of_one_type_are_columns() -> None:
+    row = {f"c{at}": at for at in range(300)}
+    written("a.json", lines(row))
+    assert look(["a.json"]).schema == dict.fromkeys(row, "BIGINT")
+
+
+def test_a_line_that_is_nested_too_deep_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    written("a.json", lines({"n": 1}) + '{"n": 2, "more": ' + "[" * 500 + "]" * 500 + "}\n")
+    assert "a.json, line 2 does not fit" in refused(capsys, "a.json")
+
+
+def test_a_torn_row_of_csv_is_told_and_makes_no_other_columns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written("a.csv", 'n,s\n1,"a\nb"\n3,e\n4,"torn')
+    assert 'a.csv, line 5 does not fit (4,"torn)' in refused(capsys, "a.csv")
+
+
 def test_text_that_is_no_utf_8_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     written("a.json", b'{"s":"x"}\n{"s":"\xff\xfe"}\n')
     assert "a.json, line 2 is no JSON object" in refused(capsys, "a.json")

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -95,6 +101,105 @@ def test_a_variable_that_a_machine_lacks_is_told(
     )
     assert status in (1, 2)
     assert "did you mean {half}?" in out + err
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """The command as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "thalweg.deploy.cli", "probe", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for what happens in other processes: nobody tells."""
+    late = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < late, "it has not happened"
+        time.sleep(0.02)
+
+
+def _waits(pid: int) -> bool:
+    """Whether a process has nothing to do."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+def _ended(pid: int, seconds: float) -> bool:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_whatever_ends_it_ends_what_runs_on_the_machines(
+    farm: Farm, hosts: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    told = tmp_path / "pids"
+    os.mkfifo(told)
+    command = f"echo {{target}} $$ >{told}; [ {{target}} = m0001 ] || exec sleep 86397.5; echo done"
+    pids: dict[str, int] = {}
+    with (
+        started(
+            "--hosts", str(hosts), "--only", "m[0001-0002]", *known(farm), "--", command
+        ) as process,
+        open(os.open(told, os.O_RDWR), encoding="ascii") as pipe,
+    ):
+        while len(pids) < 2:
+            name, pid = pipe.readline().split()
+            pids[name] = int(pid)
+        # One has answered when its connection is closed, and all that follows is done at once.
+        until(lambda: not farm.machine("m0001").sessions() and _waits(process.pid), 20.0)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert _ended(pids["m0002"], 5.0)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert out == "==> m0001: ok\ndone\n"
+        assert err.startswith("1 target in ")
+        assert err.endswith("thalweg: broken off, without an answer of m0002\n")
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "text"])
+def test_a_reader_that_goes_away_is_no_error(farm: Farm, hosts: Path, form: list[str]) -> None:
+    command = "yes | head -c 1000000"
+    with started(
+        "--hosts", str(hosts), "--only", "@good", *known(farm), *form, "--", command
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(30) == 0
+    assert "thalweg" not in err
+    assert "Traceback" not in err
+
+
+def test_a_name_that_is_given_twice_is_told_of_once_and_probed_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    names = "nobody.invalid nobody.invalid"
+    assert main(["probe", "--targets", names, "--json", "--", "true"]) == 1
+    out, err = capfd.readouterr()
+    assert json.loads(out)["detail"] == "its name does not resolve"
+    assert err.count("listed twice") == 1
+
+
+def test_a_passphrase_is_not_taken_from_the_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, out, err = run(capsys, "--targets", "a", "--passphrase", "open sesame", "--", "x")
+    assert (status, out) == (2, "")
+    assert "passphrase takes a secret as 'env:NAME'" in err
+    assert "sesame" not in err
 
 
 @pytest.mark.parametrize(

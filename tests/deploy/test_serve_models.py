@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.util
 import shutil
 import signal
 import sys
@@ -333,10 +332,7 @@ TREE = """\
 """
 
 
-@pytest.mark.skipif(
-    shutil.which("java") is None or importlib.util.find_spec("pypmml") is None,
-    reason="PMML needs pypmml and Java",
-)
+@pytest.mark.usefixtures("java")
 @pytest.mark.asyncio
 async def test_a_pmml_tree_with_branches_of_three_is_stored_and_served(tmp_path: Path) -> None:
     (tmp_path / "tree.pmml").write_text(TREE)

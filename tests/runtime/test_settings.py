@@ -189,6 +189,31 @@ def test_what_is_secret_is_not_shown() -> None:
     assert "hunter2" not in str([found.as_dict() for found in settings.declared])
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "oip+http://u:hunter2@h/m oip+http://u:hunter2@g/m",
+            "oip+http://***@h/m oip+http://***@g/m",
+        ),
+        ("http://me:hun@hunter2@host/x", "http://***@host/x"),
+        ("http://h/x?version=1&apikey=hunter2&a=b", "http://h/x?version=1&apikey=***&a=b"),
+        ("http://h/x?Access_Token=hunter2#top", "http://h/x?Access_Token=***#top"),
+        (
+            "http://h/x?X-Sig=hunter2 http://g/?key=hunter2",
+            "http://h/x?X-Sig=*** http://g/?key=***",
+        ),
+        ("http://h/x?mail=me@example.org", "http://h/x?mail=me@example.org"),
+        ("http://h/x?key=&a=b", "http://h/x?key=&a=b"),
+    ],
+)
+def test_of_a_url_all_but_its_secrets_is_shown(url: str, shown: str) -> None:
+    with settings_from({"url": url}) as settings:
+        assert setting("url", "") == url
+    (found,) = settings.declared
+    assert found.shown(found.value) == shown
+
+
 def test_a_wrong_secret_is_not_shown_either() -> None:
     with pytest.raises(SettingError) as caught, settings_from({"api_key": "hunter2"}):
         setting("api_key", 5)

@@ -173,3 +173,18 @@ def test_keys_that_have_all_changed_are_noted_no_more_and_a_new_one_among_them_i
     state.assign({1: 3, 2: 4})
     state.assign({2: 5, 9: 9})
     assert state.changed() == {1, 2, 9}
+
+
+def test_a_key_lives_no_longer_because_the_clock_was_set_back_before_a_restart() -> None:
+    clock = Clock(now=3600.0)
+    state: KeyedState[int, int] = KeyedState[int, int](ttl=10.0).fresh(clock)
+    state[1] = 1
+    _, data = _saved(state, 1)
+    clock.now = 0.0
+    restored: KeyedState[int, int] = KeyedState[int, int](ttl=10.0).fresh(clock)
+    restored.restore([data])
+    restored[2] = 2
+    clock.now = 9.9
+    assert sorted(restored) == [1, 2]
+    clock.now = 10.0
+    assert list(restored) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
@@ -11,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Source, State
-from thalweg.operators import aggregates, fold, sinks, sources, window, windows
+from thalweg import BatchFunction, Bookmark, Context, Graph, JobFailed, Read, Row, Source, State
+from thalweg.operators import aggregates, fold, group_by, sinks, sources, window, windows
 from thalweg.runtime.contracts import Barrier, Trigger
 from thalweg.runtime.job import Job
 from thalweg.runtime.triggers.report import TriggerReport
@@ -386,6 +388,74 @@ def test_quiet_is_longer_than_the_pauses_of_a_source() -> None:
                 await job.process_all_available(quiet=-1)
 
     run_virtual(main)
+
+
+@pytest.mark.parametrize("kind", ["files", "ndjson", "sqlite"])
+def test_what_a_source_finds_at_its_next_look_has_arrived_too(kind: str, tmp_path: Path) -> None:
+    def add(number: int) -> None:
+        if kind == "sqlite":
+            with contextlib.closing(sqlite3.connect(tmp_path / "rows.db")) as link, link:
+                link.execute("create table if not exists rows (n integer primary key)")
+                link.execute("insert into rows values (?)", [number])
+        else:
+            (tmp_path / f"{number}.json").write_text(f'{{"n": {number}}}\n')
+
+    def source() -> Source[Row]:
+        if kind == "sqlite":
+            return sources.sqlite_table(tmp_path / "rows.db", "rows", key="n", poll_interval=3.0)
+        if kind == "ndjson":
+            return sources.ndjson_records(
+                f"{tmp_path}/*.json", follow=True, poll_interval=3.0, rotation_wait=60.0
+            )
+        pytest.importorskip("duckdb")
+        return sources.files(f"{tmp_path}/*.json", format="ndjson", follow=True, poll_interval=3.0)
+
+    async def main() -> None:
+        out: list[Row] = []
+        graph = Graph("looking")
+        graph.read("rows", source()).to("out", sinks.collect(out))
+        async with graph.start() as job:
+            for number in range(3):
+                await job.process_all_available()
+                assert [row["n"] for row in out] == list(range(number + 1))
+                await asyncio.sleep(number)
+                add(number + 1)
+            await job.process_all_available()
+            assert [row["n"] for row in out] == [0, 1, 2, 3]
+
+    add(0)
+    run_virtual(main)
+
+
+def test_files_that_are_done_and_windows_of_columns_are_told_as_well(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    for number in range(3):
+        lines = [json.dumps({"at": 10 * number + at}) for at in range(10)]
+        (tmp_path / f"{number}.json").write_text("\n".join(lines) + "\n")
+    graph = Graph("watched")
+    files = sources.files(f"{tmp_path}/*.json", format="ndjson", max_files_per_trigger=1)
+    operator = group_by(
+        measures={"n": aggregates.count()},
+        mode="append",
+        window=windows.tumbling("10s"),
+        time="at",
+        unit="s",
+        lateness="5s",
+    )
+    groups = graph.read("rows", files).via("groups", operator, volatile=True)
+    groups.to("out", sinks.collect(list[Row]()))
+
+    async def main() -> Job:
+        async with graph.start() as job:
+            await job.wait()
+            return job
+
+    first, second, *_ = asyncio.run(main()).recent_progress
+    assert first["sources"][0]["startOffset"] in ({}, None)
+    assert first["sources"][0]["endOffset"] == {f"{tmp_path}/0.json": 9}
+    assert second["sources"][0]["endOffset"] == {f"{tmp_path}/1.json": 9}
+    assert first.get("eventTime") == {"watermark": "1970-01-01T00:00:04.000Z"}
+    assert second.get("eventTime") == {"watermark": "1970-01-01T00:00:14.000Z"}
 
 
 def test_it_can_be_asked_from_other_threads_while_the_job_runs() -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast, overload
 
-from ....runtime.contracts import DataError
+from ....runtime.contracts import DataError, Duration, in_seconds
 from .probe_result import ProbeResult
+from .thread_per_call import ThreadPerCall
 
 __all__ = ["ParseContext", "ParsedResult", "ResultParser", "parse"]
+
+_MOST_HANGING = 16
+"""Calls of a parser that had their time and have not returned."""
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -51,12 +57,29 @@ class ResultParser(Protocol[T_co]):
         ...
 
 
+@overload
 def parse(
     parser: Callable[[ProbeResult], T] | ResultParser[T],
     *,
     any_status: bool = False,
     storage: str | os.PathLike[str] = "out/parsed",
-) -> Callable[[ProbeResult], ParsedResult[T]]:
+    timeout: None = None,
+) -> Callable[[ProbeResult], ParsedResult[T]]: ...
+@overload
+def parse(
+    parser: Callable[[ProbeResult], T] | ResultParser[T],
+    *,
+    any_status: bool = False,
+    storage: str | os.PathLike[str] = "out/parsed",
+    timeout: Duration,
+) -> Callable[[ProbeResult], Awaitable[ParsedResult[T]]]: ...
+def parse(
+    parser: Callable[[ProbeResult], T] | ResultParser[T],
+    *,
+    any_status: bool = False,
+    storage: str | os.PathLike[str] = "out/parsed",
+    timeout: Duration | None = None,
+) -> Callable[[ProbeResult], ParsedResult[T] | Awaitable[ParsedResult[T]]]:
     """A function for `stream.map` that adds to each result what a parser makes of it.
 
     >>> from thalweg.operators.fleet import parsers, result_of
@@ -79,8 +102,14 @@ def parse(
     - `any_status`: whether the output is read also where the command ended with another status than
       0, as `smartctl` and `grep` do to tell something (False).
     - `storage`: the folder in the context; it is made when the first result is parsed.
+    - `timeout`: how long it may take, in seconds or as text (None: it is called where the graph
+      runs, which stands still meanwhile; so it is for parsers that take no time, as the shipped
+      ones). With one, each call has a thread of its own, and `map` takes `max_in_flight`; a call
+      that takes longer is a `parse_error`, and is left to itself: of these there may be 16, and
+      until one of them returns no other is made. Below a minute, or `map` has to be given a
+      longer `timeout` too.
 
-    Raises TypeError for what is no parser.
+    Raises TypeError for what is no parser, ValueError for a `timeout` of nothing.
     """
     call: Callable[[ProbeResult], T]
     if hasattr(parser, "parse_result"):
@@ -91,6 +120,8 @@ def parse(
         call = parser
     else:
         raise TypeError(f"a parser is a function, or has a parse_result, unlike {parser!r}")
+    if inspect.iscoroutinefunction(getattr(parser, "parse_result", parser)):
+        raise TypeError("a parser is a plain function: give an async one to map(), without parse()")
     read = ("ok", "exit") if any_status else ("ok",)
 
     def parsed(result: ProbeResult) -> ParsedResult[T]:
@@ -99,12 +130,45 @@ def parse(
         try:
             value = call(result)
         except DataError as error:
-            return {**result, "outcome": "parse_error", "detail": str(error), "value": None}
-        except Exception as error:
-            return {**result, "outcome": "parse_error", "detail": _told(error), "value": None}
+            return _bad(result, str(error))
+        except (Exception, SystemExit) as error:
+            return _bad(result, _told(error))
         return {**result, "value": value}
 
-    return parsed
+    if timeout is None:
+        return parsed
+    seconds = in_seconds(timeout, "timeout")
+    if seconds <= 0:
+        raise ValueError("timeout is more than 0 seconds")
+    threads, running, late = ThreadPerCall("parse"), set[object](), set[object]()
+
+    def noted(call: object, result: ProbeResult) -> ParsedResult[T]:
+        try:
+            return parsed(result)
+        finally:
+            running.discard(call)
+
+    async def parsed_in_time(result: ProbeResult) -> ParsedResult[T]:
+        if result["outcome"] not in read:
+            return {**result, "value": None}
+        late.intersection_update(running)
+        if len(late) >= _MOST_HANGING:
+            return _bad(result, f"{len(late)} calls of the parser hang, so that no other is made")
+        call = object()
+        running.add(call)
+        try:
+            async with asyncio.timeout(seconds):
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(threads, noted, call, result)
+        except TimeoutError:
+            late.add(call)
+            return _bad(result, f"the parser took longer than {seconds:g} s, and is left to itself")
+
+    return parsed_in_time
+
+
+def _bad(result: ProbeResult, why: str) -> ParsedResult[T]:
+    return {**result, "outcome": "parse_error", "detail": why, "value": None}
 
 
 class _Adapted(Generic[T]):
@@ -130,7 +194,7 @@ class _Adapted(Generic[T]):
         return self._parser.parse_result(result["stdout"], result["stderr"], context)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """An exception in a line, with the place where it was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -17,6 +17,7 @@ ProbeOutcome = Literal[
     "host_key_unknown",
     "host_key_changed",
     "exclusive",
+    "lost",
     "unsupported",
     "parse_error",
     "interrupted",
@@ -28,9 +29,9 @@ a signal; `timeout`: a limit passed, `detail` tells of which part; `unreachable`
 or the name does not resolve; `refused`: the port is closed; `busy`: the machine takes no more
 sessions for now; `authentication`: it lets nobody in with what was offered; `host_key_unknown` and
 `host_key_changed`: it is not known to be the machine it should be; `exclusive`: somebody is logged
-in there, and the probe wants the machine for itself; `unsupported`: it is no POSIX system;
-`parse_error`: what it printed could not be read; `interrupted`: the sweep was cut off, and nobody
-knows.
+in there, and the probe wants the machine for itself; `lost`: the connection broke while the probe
+ran; `unsupported`: it is no POSIX system, or lets its user run no commands; `parse_error`: what it
+printed could not be read; `interrupted`: the sweep was cut off, and nobody knows.
 """
 
 OUTCOMES: tuple[ProbeOutcome, ...] = get_args(ProbeOutcome)

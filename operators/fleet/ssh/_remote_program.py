@@ -1,7 +1,8 @@
 r"""The program that runs a probe on its target, in the language of every POSIX shell.
 
 It is sent to standard input, since nothing is installed there; the command line that is executed
-is always `LAUNCHER`, which reads the program up to a line that the first one names. `LAUNCHER`
+is always `LAUNCHER`, which reads the program up to a line that the first one names. After that line
+comes the program for those that have Perl (see `_perl_program`), up to the same line. `LAUNCHER`
 holds nothing that sh, csh or fish understand differently, as a login shell may be any of them.
 
 Its processes tell each other what happens by lines in one pipe, and `finish` decides:
@@ -23,8 +24,10 @@ from functools import cache
 __all__ = ["LAUNCHER", "program"]
 
 LAUNCHER = (
-    """exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;while IFS= read -r l;do """
-    """case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
+    """test -x /usr/bin/perl && exec /usr/bin/perl -e 'RUN:for(;;){sysread STDIN,$p,65536,length$p """
+    r"""or exit until$p=~/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@}'"""
+    """ || exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;"""
+    """while IFS= read -r l;do case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
 )
 
 # Set by those who send it: m the marker, k the cookie in the environment of the probe, l its limit
@@ -37,7 +40,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 # Whoever leads a group can end all that is in it. sshd sees to that; another server may not.
 g=; kill -0 "-$$" 2>/dev/null && g=1
 own=; command -v setsid >/dev/null 2>&1 && own=setsid
-[ -z "$g" ] && [ -n "$own" ] && [ -z "$again" ] && exec setsid /bin/sh -c "again=1;$p"
+[ -z "$g" ] && [ -n "$own" ] && [ -z "$again" ] && exec setsid /bin/sh -c "again=1;e='$e';$p"
 if [ -z "$own" ] && command -v perl >/dev/null 2>&1; then
   own='perl -MPOSIX -e setsid;exec(@ARGV)'
 fi
@@ -52,6 +55,8 @@ if [ "$x" = 1 ]; then
 fi
 d=
 if [ "$b" -gt 0 ]; then
+  # Before it comes the program for those that have Perl.
+  while IFS= read -r a; do [ "$a" != "$e" ] || break; done
   u=$(umask); umask 077
   for a in "$TMPDIR" /tmp /var/tmp /dev/shm "$HOME"; do
     [ -n "$a" ] && mkdir "$a/thalweg.$k" 2>/dev/null || continue

@@ -22,7 +22,7 @@ _OUTCOMES: dict[EndingKind, ProbeOutcome] = {
     "exclusive": "exclusive",
     "failed": "unsupported",
     "unsupported": "unsupported",
-    "cut_off": "interrupted",
+    "cut_off": "lost",
 }
 
 
@@ -54,12 +54,16 @@ class Asking:
     def answered(self, run: RemoteRun, printed: Printed, late: OutOfTime | None) -> None:
         """It ran, or was ended while it did."""
         ending = run.ending(printed.stdout, printed.stderr)
+        begun = run.marker.encode() in printed.stdout
         if ending.kind == "ran":
             self._ran(ending)
         elif printed.glut:
             self._tell("unsupported", "it sends more than what it was asked for", ending)
         elif late is not None and ending.kind == "cut_off":
             self._tell("timeout", str(late), ending)
+        elif ending.kind == "cut_off" and printed.exited and not begun:
+            why = "it lets its user run no commands: the session ended at once, without a word"
+            self._tell("unsupported", why, ending)
         else:
             self._tell(_OUTCOMES[ending.kind], ending.detail, ending)
 

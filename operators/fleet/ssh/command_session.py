@@ -1,51 +1,95 @@
-"""One run of a probe, while its session is open: what it prints, up to a limit."""
+"""A session in which probes run, one after another where it stays, and what each of them prints."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from .remote_run import RemoteRun
-
-if TYPE_CHECKING:
-    from asyncssh import SSHClientChannel
 
 __all__ = ["CommandSession", "Printed"]
 
 
+class _Channel(Protocol):
+    """What is used of the channel of a session."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def pause_reading(self) -> object: ...
+
+    def close(self) -> object: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """What a session left: all that came, as far as it may.
+    """What a run left: all that came, as far as it may.
 
-    `whole` says that the other side told the end of it; `glut`, that it sent more than it may.
+    `whole` says that the other side told the end of it; `glut`, that it sent more than it may;
+    `exited`, that what it was asked to run has ended, and not the connection.
     """
 
     stdout: bytes
     stderr: bytes
     whole: bool
     glut: bool
+    exited: bool
 
 
 class CommandSession:
-    """The session of one run, as asyncssh asks for it: bytes come in, and none are buffered."""
+    """The session of runs, as asyncssh asks for it: bytes come in, and none are buffered."""
 
     def __init__(self, run: RemoteRun) -> None:
+        self._channel: _Channel | None = None
+        self._closed = False
+        self._expect(run)
+
+    def _expect(self, run: RemoteRun) -> None:
         self._run = run
         self._out, self._error = bytearray(), bytearray()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._channel: SSHClientChannel[bytes] | None = None
-        self._whole = self._glut = False
+        self._whole = self._glut = self._exited = False
+
+    def first(self) -> None:
+        """Send the run with which it was opened."""
+        self._send(self._run.sent)
+
+    def again(self, run: RemoteRun) -> None:
+        """Send one more to a session that stays."""
+        self._expect(run)
+        self._send(self._run.again)
+
+    def _send(self, text: bytes) -> None:
+        assert self._channel is not None
+        with contextlib.suppress(OSError):
+            # It may have ended already without reading: what it printed still comes.
+            self._channel.write(text)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the other side has told that this run began."""
+        return self._run.has_begun(self._out)
+
+    @property
+    def stays(self) -> bool:
+        """Whether it takes one more run."""
+        return self._whole and not self._closed and self._run.stays(self._error)
 
     def printed(self) -> Printed:
         """What has come by now."""
-        return Printed(bytes(self._out), bytes(self._error), self._whole, self._glut)
+        return Printed(bytes(self._out), bytes(self._error), self._whole, self._glut, self._exited)
 
     async def ended(self) -> None:
         """Wait until all is there that will come, or far too much."""
         await self._ended
 
-    def connection_made(self, chan: SSHClientChannel[bytes]) -> None:
+    def close(self) -> None:
+        """Let go of it: what still runs there ends."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def connection_made(self, chan: _Channel) -> None:
         """The session is open."""
         self._channel = chan
 
@@ -69,16 +113,20 @@ class CommandSession:
 
     def eof_received(self) -> bool:
         """It will print no more. Our side stays open: that it closes would end the command."""
+        self._closed = True
         return True
 
     def exit_status_received(self, status: int) -> None:
         """The probe's own is in what it printed; this one is that of what runs it."""
+        self._exited = True
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         """See `exit_status_received`."""
+        self._exited = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The session is closed, by the machine or because the connection broke."""
+        self._closed = True
         self._end()
 
     def _end(self) -> None:

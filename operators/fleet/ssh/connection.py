@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any
 
 import asyncssh
 
@@ -21,20 +21,13 @@ class ConnectionGone(Exception):
     """The connection broke before the command had begun: it may be run on another one."""
 
 
-class _Channel(Protocol):
-    """What is used of the channel of a session."""
-
-    def write(self, data: bytes, /) -> object: ...
-
-    def close(self) -> object: ...
-
-
 @dataclass(eq=False, slots=True)
 class Connection:
     """An open connection; `used` says whether it has carried a command before."""
 
     ssh: asyncssh.SSHClientConnection = field(repr=False)
     used: bool = False
+    _stays: CommandSession | None = field(default=None, init=False, repr=False)
 
     @property
     def open(self) -> bool:
@@ -50,34 +43,39 @@ class Connection:
         waits any more. Raises `ConnectionGone` where it never began, and `NotReached` where the
         machine opens no session.
         """
-        session, late = CommandSession(run), None
-        channel: _Channel | None = None
+        session, late = self._stays, None
+        again = opened = session is not None and session.stays
+        self._stays = None
+        if session is None or not again:
+            session = CommandSession(run)
         try:
             async with allowance.spend("the probe", seconds):
-                channel = await self._start(session, run.command)
-                with contextlib.suppress(OSError):
-                    # It may have ended already without reading: what it printed still comes.
-                    channel.write(run.sent)
+                if again:
+                    session.again(run)
+                else:
+                    await self._open(session, run.command)
+                    opened = True
+                    session.first()
                 await session.ended()
         except OutOfTime as error:
             late = error
-            if channel is None and self.used:
-                # Kept, and it opens no session: a machine that was switched off looks like this.
-                self.abort()
-                raise ConnectionGone from None
         finally:
-            if channel is not None:
-                channel.close()
+            if session.stays:
+                self._stays = session
+            else:
+                session.close()
+        if self.used and not (session.begun if again else opened):
+            # Kept, and nothing came of it: a machine that was switched off looks like this.
+            self.abort()
+            raise ConnectionGone
         self.used = True
         return session.printed(), late
 
-    async def _start(self, session: CommandSession, command: str) -> _Channel:
+    async def _open(self, session: CommandSession, command: str) -> None:
         # What asyncssh declares here is of no type that can be named.
         ssh: Any = self.ssh
         try:
-            channel, _ = await ssh.create_session(
-                lambda: session, command, encoding=None, request_pty=False
-            )
+            await ssh.create_session(lambda: session, command, encoding=None, request_pty=False)
         except asyncssh.ChannelOpenError as error:
             if not self.open:
                 raise ConnectionGone from None
@@ -86,7 +84,6 @@ class Connection:
         except (asyncssh.DisconnectError, OSError):
             self.abort()
             raise ConnectionGone from None
-        return cast("_Channel", channel)
 
     def abort(self) -> None:
         """Break it off."""

@@ -13,11 +13,13 @@ from ..targets.target import Target
 from .access import SshAccess
 from .allowance import Allowance, OutOfTime
 from .connection import Connection
-from .faults import of_connect, of_handshake, of_jump, of_tunnel
+from .faults import of_connect, of_handshake, of_jump, of_ping, of_tunnel
 from .keys import read_keys
 from .known_hosts import KnownHosts
 from .limits import ProbeLimits
 from .not_reached import NotReached
+from .open_files import OutOfFiles
+from .ping import may_ping
 from .reach import Reacher
 from .turns import Turn
 
@@ -25,6 +27,11 @@ __all__ = ["Connector"]
 
 _KEEPALIVE = 30.0
 """Seconds: how long a kept connection may be silent before the machine is asked."""
+_CIPHERS = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
+"""Asked for before all others, which stay: of what a sweep costs here they take the least."""
+
+_PAUSE, _PATIENCE = 0.1, 30.0
+"""Seconds: when to look again whether a connection more can be opened, and for how long."""
 
 
 class _Client(asyncssh.SSHClient):
@@ -52,9 +59,12 @@ class _Client(asyncssh.SSHClient):
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
-        """Asked where the key is not one that is known for this machine."""
+        """Asked where the key was not one that is known for this machine, a moment ago."""
         try:
-            if self._known.knows(host, addr, port):
+            accepted = self._known.accepts(host, addr, port, key)
+            if accepted:
+                return True  # It was met and written down meanwhile, under another name.
+            if accepted is False:
                 self.problem = NotReached("host_key_changed", "its key is not the one we know")
                 return False
             if not self._known.trust_new:
@@ -72,6 +82,12 @@ class _Client(asyncssh.SSHClient):
             return False
         return True
 
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """Asked where a certificate is signed by somebody who is not known for this machine."""
+        why = "its certificate is signed by another than the one we know"
+        self.problem = NotReached("host_key_changed", why)
+        return False
+
 
 class Connector:
     """Opens connections within the limits; one for each machine that is on the way to others."""
@@ -88,7 +104,12 @@ class Connector:
         self._jumps: dict[tuple[str, ...], asyncio.Task[Connection]] = {}
 
     async def prepare(self) -> None:
-        """Read the keys that all targets share. Raises `MisconfiguredError` where they are bad."""
+        """Read the keys that all targets share. Raises `MisconfiguredError` where they are bad.
+
+        Also where machines are to be pinged, and this process may not.
+        """
+        if self._limits.ping_timeout is not None:
+            may_ping()
         await self._options_of(())
         await self._context.in_thread(self._known.load)
 
@@ -112,16 +133,37 @@ class Connector:
             raise
 
     async def _reach(self, target: Target, allowance: Allowance) -> socket.socket:
+        """A connection to its port, as soon as this process may open one more."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._reach_at_once(target, allowance)
+            except OutOfFiles as error:
+                if waited >= _PATIENCE:
+                    raise error.told() from None
+                await asyncio.sleep(_PAUSE)
+                waited += _PAUSE
+
+    async def _reach_at_once(self, target: Target, allowance: Allowance) -> socket.socket:
         seconds, reacher = self._limits.connect_seconds, self._reacher
+        ping, pinging = self._limits.ping_seconds, False
         try:
             async with reacher.turns, allowance.spend("finding its address", max(5.0, seconds)):
                 found = await reacher.resolve(target.address, target.port)
-            # Its own limit is kept inside, where it can be told from our being late.
+            # Their own limits are kept inside, where they can be told from our being late.
+            if ping is not None:
+                pinging = True
+                async with allowance.spend("the ping", 2 * ping + 1.0):
+                    found = await reacher.ping(found, ping)
+                pinging = False
             async with allowance.spend("connecting", 2 * seconds + 1.0):
                 return await reacher.connect(found, seconds)
         except OutOfTime as error:
             raise NotReached("timeout" if error.whole else "unreachable", str(error)) from None
         except OSError as error:
+            OutOfFiles.check(error)
+            if ping is not None and pinging:
+                raise of_ping(error, ping) from None
             raise of_connect(error, seconds) from None
         except UnicodeError:
             raise NotReached("unreachable", "its name is none that could resolve") from None
@@ -139,6 +181,8 @@ class Connector:
         if given["username"] is None:
             del given["username"]
         try:
+            address = "" if connected is None else str(connected.getpeername()[0])
+            expected = self._known.expected(target.address, address, target.port)
             async with allowance.spend("the handshake", self._limits.handshake_seconds):
                 ssh = await asyncssh.connect(
                     target.address,
@@ -148,7 +192,8 @@ class Connector:
                     config=None,
                     options=options,
                     client_factory=lambda: client,
-                    known_hosts=self._known.load(),
+                    known_hosts=expected.keys,
+                    server_host_key_algs=expected.algorithms,
                     **given,
                 )
         except asyncssh.ChannelOpenError as error:
@@ -209,6 +254,7 @@ class Connector:
             gss_kex=False,
             gss_auth=False,
             x509_trusted_certs=None,
+            encryption_algs=_CIPHERS,
             login_timeout=0,
             keepalive_interval=_KEEPALIVE,
         )

@@ -10,7 +10,7 @@ import asyncssh
 from .allowance import OutOfTime
 from .not_reached import NotReached
 
-__all__ = ["of_connect", "of_handshake", "of_jump", "of_tunnel"]
+__all__ = ["of_connect", "of_handshake", "of_jump", "of_ping", "of_tunnel"]
 
 _BUSY = "it takes no more sessions for now: it broke off before it said who it is"
 # Why a channel is not opened (RFC 4254, 5.1), and why a connection is ended (RFC 4253, 11.1).
@@ -19,9 +19,20 @@ _TOO_MANY_CONNECTIONS, _NO_MORE_METHODS = 12, 14
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
+def of_ping(error: OSError, seconds: float) -> NotReached:
+    """It does not answer by ICMP: whatever is wrong, it is out of reach."""
+    if isinstance(error, TimeoutError) and error.errno is None:
+        return NotReached("unreachable", f"no answer to a ping within {seconds:g} s")
+    if error.errno in _NO_ROUTE:
+        return NotReached("unreachable", "there is no way to it")
+    return NotReached("unreachable", f"to ping it: {error.strerror or type(error).__name__}")
+
+
 def of_connect(error: OSError, seconds: float) -> NotReached:
     """The connection could not be opened."""
     if isinstance(error, socket.gaierror):
+        if error.errno == socket.EAI_AGAIN:
+            return NotReached("unreachable", "no name server answers for its name")
         return NotReached("unreachable", "its name does not resolve")
     if isinstance(error, TimeoutError) and error.errno is None:
         return NotReached("unreachable", f"nothing answers within {seconds:g} s")

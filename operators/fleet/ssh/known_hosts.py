@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
+from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from ....runtime.contracts import MisconfiguredError
 
-__all__ = ["KnownHosts"]
+__all__ = ["Expected", "KnownHosts"]
 
 _SSH_PORT = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a machine is expected to show.
+
+    `keys` are those that are its own, those that may sign for it, and those that are revoked.
+    """
+
+    keys: tuple[Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey]]
+    algorithms: list[str]
 
 
 class KnownHosts:
@@ -47,10 +61,28 @@ class KnownHosts:
             ) from None
         return self._hosts
 
-    def knows(self, host: str, address: str, port: int) -> bool:
-        """Whether any key or authority is known for this machine."""
-        trusted, authorities, *_ = self.load().match(host, address, _told(port))
-        return bool(trusted or authorities)
+    def accepts(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool | None:
+        """Whether a key is that of this machine; None where nothing is known of it."""
+        trusted, authorities, revoked, *_ = self.load().match(host, address, _told(port))
+        if not trusted and not authorities:
+            return None
+        return key in trusted and key not in revoked
+
+    def expected(self, host: str, address: str, port: int) -> Expected:
+        """What is known of this machine, and the kinds of keys to ask it for.
+
+        First those that are known of it, then all others: asked only for what is known, one that
+        was set up anew with a key of another kind would find nothing in common with us, and not be
+        told from one that is busy. Certificates are asked for where it is known who may sign them.
+        """
+        trusted, authorities, revoked, *_ = self.load().match(host, address, _told(port))
+        known = [algorithm for key in trusted for algorithm in key.sig_algorithms]
+        signed = get_default_certificate_algs() if authorities else []
+        algorithms = [*signed, *known, *get_default_public_key_algs()]
+        return Expected(
+            (trusted, authorities, revoked),
+            [one.decode("ascii") for one in dict.fromkeys(algorithms)],
+        )
 
     def record(self, host: str, address: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Write down the key of a new machine; return whether it is the one that is now known.

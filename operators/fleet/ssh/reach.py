@@ -11,6 +11,8 @@ import select
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
+from .ping import ping
+
 __all__ = ["Reacher", "is_numeric"]
 
 _RESOLVERS = 32
@@ -51,6 +53,18 @@ class Reacher:
     def turns(self) -> asyncio.Semaphore:
         """Who resolves a name holds one of these."""
         return self._turns
+
+    async def ping(self, addresses: list[Place], seconds: float) -> list[Place]:
+        """The first of these that answers a ping, alone. Raises as `connect` does."""
+        problem: OSError = TimeoutError()
+        for family, address in addresses:
+            try:
+                await ping(family, address[0], seconds / len(addresses))
+            except OSError as error:
+                problem = error
+            else:
+                return [(family, address)]
+        raise problem
 
     async def connect(self, addresses: list[Place], seconds: float) -> socket.socket:
         """A connection to the first of these that answers, or the OSError of the last one.

@@ -12,6 +12,7 @@ from typing import Literal
 from ..probes._template import command_with, known_of, text_with
 from ..probes.probe import Probe
 from ..targets.target import Target
+from ._perl_program import perl_program
 from ._remote_program import LAUNCHER, program
 
 __all__ = ["Ending", "RemoteRun", "remote_run"]
@@ -59,12 +60,14 @@ class RemoteRun:
     """One run of a probe on a target; `remote_run` makes it.
 
     `command` is executed there and `sent` is written to its standard input, which then stays open:
-    when it closes, whatever the reason, the probe and all that it started are ended. `limit` is
-    the bytes of each output that are kept; `marker` stands around both of them.
+    when it closes, whatever the reason, the probe and all that it started are ended. Where one
+    stays from the run before, `again` is written to its standard input instead. `limit` is the
+    bytes of each output that are kept; `marker` stands around both of them.
     """
 
     command: str
     sent: bytes
+    again: bytes
     limit: int
     marker: str
 
@@ -81,6 +84,14 @@ class RemoteRun:
     def is_error_complete(self, stderr: bytes | bytearray) -> bool:
         """Whether all of the standard error is there."""
         return stderr.endswith(f"{self.marker} end\n".encode())
+
+    def has_begun(self, stdout: bytes | bytearray) -> bool:
+        """Whether the target has told that it began."""
+        return f"{self.marker} begin\n".encode() in stdout
+
+    def stays(self, stderr: bytes | bytearray) -> bool:
+        """Whether what is executed there stays for the next run."""
+        return f"{self.marker} stays\n".encode() in stderr
 
     def ending(self, stdout: bytes, stderr: bytes) -> Ending:
         """What the two outputs of the session tell, as far as they came.
@@ -166,14 +177,20 @@ def remote_run(probe: Probe, target: Target, payload: bytes = b"") -> RemoteRun:
         "x": str(int(probe.exclusive)),
         "w": str(int(probe.modest)),
         "b": str(len(payload)),
-        "f": shlex.quote(name),
-        "c": shlex.quote(command),
+        "f": name,
+        "c": command,
     }
-    assigned = "".join(f"{name}={value}\n" for name, value in settings.items())
-    end = f"#{marker}"
-    text = f"{end}\n{assigned}{program()}{end}\n"
-    sent = text.encode("utf-8", "surrogateescape") + payload
-    return RemoteRun(command=LAUNCHER, sent=sent, limit=probe.max_output, marker=marker)
+    end = f"#{marker}\n"
+    assigned = "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items())
+    first = f"{end}{assigned}{program()}{end}{perl_program(settings)}{end}"
+    again = f"{end}{end}{perl_program(settings, again=True)}{end}"
+    return RemoteRun(
+        command=LAUNCHER,
+        sent=first.encode("utf-8", "surrogateescape") + payload,
+        again=again.encode("utf-8", "surrogateescape") + payload,
+        limit=probe.max_output,
+        marker=marker,
+    )
 
 
 def _split_last(text: bytes, mark: bytes) -> tuple[bytes, bytes, bytes]:

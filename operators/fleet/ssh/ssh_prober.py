@@ -17,6 +17,7 @@ from .allowance import Allowance, OutOfTime
 from .asking import Asking
 from .limits import ProbeLimits
 from .not_reached import NotReached
+from .open_files import raise_limit
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ __all__ = ["SshProber"]
 _BACKOFF = Retry(first=0.25, longest=4.0)
 _GRACE = 10.0
 """Seconds: the target ends a probe by itself when its time has come; after so many more, we do."""
+
+_OTHER_FILES = 200
+"""What this process may have open beside connections."""
 
 
 class SshProber(Prober):
@@ -47,6 +51,9 @@ class SshProber(Prober):
                 raise
             raise MissingExtra("ssh_probe", "ssh") from None
         self._connector: Connector | None = Connector(self._access, self._limits, context)
+        limits, files = self._limits, raise_limit()
+        at_once = limits.max_testing + limits.max_connecting + limits.max_running
+        self._most_kept = max(0, files - at_once - _OTHER_FILES)
         self._running = asyncio.Semaphore(self._limits.max_running)
         self._kept: dict[object, Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -85,7 +92,8 @@ class SshProber(Prober):
         finally:
             turn.leave()
         if connection is not None and connection.open:
-            if self._keep and key not in self._kept:
+            room = len(self._kept) < self._most_kept
+            if self._keep and room and key not in self._kept:
                 self._kept[key] = connection
             else:  # Also where two targets are one machine: one connection to it is enough.
                 self._let_go(connection)

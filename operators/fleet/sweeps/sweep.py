@@ -14,7 +14,7 @@ Pairs = dict[str, list[str]]
 """The probes of each target, by their names."""
 
 
-_KINDS = [int, int, float, float, int, dict, dict]
+_KINDS = [int, int, float, float, float, int, dict, dict]
 """Of what kind the fields of a sweep are."""
 
 
@@ -23,11 +23,12 @@ class Sweep:
     """A sweep that has begun: `left` is what no result has been handed over for.
 
     `number` counts sweeps from 1. `first` is when the first of them began, in Unix seconds, and
-    `began` when this one did, which its `id` may be ahead of: no two sweeps have the same. `of` is
-    the number of its results. In single-shot mode `answered` is what will not be asked again.
+    `began` when this one did, which its `id` may be ahead of: no two sweeps have the same. `last`
+    is when a result was handed over at last. `of` is the number of its results. In single-shot mode
+    `answered` is what will not be asked again.
 
     >>> sweep = Sweep.begin({"lab01": ["uptime"]}, now=1081948390.2, before=None)
-    >>> sweep.hand_over("lab01", "uptime")
+    >>> sweep.hand_over("lab01", "uptime", now=1081948391.5)
     >>> sweep.id, sweep.of, sweep.left
     (1081948390, 1, {})
     """
@@ -36,6 +37,7 @@ class Sweep:
     number: int
     first: float
     began: float
+    last: float
     of: int
     left: Pairs
     answered: Pairs = field(default_factory=Pairs)
@@ -58,13 +60,15 @@ class Sweep:
             number=1 if before is None else before.number + 1,
             first=now if before is None else before.first,
             began=now,
+            last=now,
             of=sum(map(len, left.values())),
             left=left,
             answered=answered,
         )
 
-    def hand_over(self, target: str, probe: str, *, answer: bool = False) -> None:
+    def hand_over(self, target: str, probe: str, *, now: float, answer: bool = False) -> None:
         """A result has gone into the graph; `answer` says that it need not be asked again."""
+        self.last = now
         probes = self.left.get(target)
         if probes is not None:
             if probe in probes:
@@ -76,8 +80,9 @@ class Sweep:
 
     def written(self) -> str:
         """All of it, as text."""
+        times = (self.first, self.began, self.last)
         return orjson.dumps(
-            [self.id, self.number, self.first, self.began, self.of, self.left, self.answered]
+            [self.id, self.number, *times, self.of, self.left, self.answered]
         ).decode()
 
     @classmethod

@@ -6,7 +6,6 @@ import asyncio
 import copy
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -21,6 +20,7 @@ from ..targets.targets import AnyTargets, Targets
 from ..wall_clock import wall_clock
 from .sweep import Pairs, Sweep
 from .timetable import Timetable
+from .waiting_results import WaitingResults
 
 __all__ = ["Sweeps"]
 
@@ -64,7 +64,7 @@ class Sweeps(Source[ProbeResult]):
         """Read the list of targets for the first time, and get ready to ask them."""
         self._context = context
         self._prober = copy.copy(self._prober)
-        self._results: deque[ProbeResult] = deque()
+        self._results = WaitingResults()
         self._sweep: Sweep | None = None
         self._position = 0
         self._arrived = 0
@@ -107,16 +107,15 @@ class Sweeps(Source[ProbeResult]):
             self._something.clear()
             await self._something.wait()
         self._noted = True
-        count = min(limit, len(self._results))
-        results = [self._results.popleft() for _ in range(count)]
+        results = self._results.take(limit)
         start = self._position
-        self._position += count
+        self._position += len(results)
         sweep = self._sweep
         assert sweep is not None
-        single_shot = self._timetable.mode == "single_shot"
+        single_shot, now = self._timetable.mode == "single_shot", self._wall()
         for result in results:
             answer = single_shot and result["outcome"] == "ok"
-            sweep.hand_over(result["target"], result["probe"], answer=answer)
+            sweep.hand_over(result["target"], result["probe"], now=now, answer=answer)
         self._settled.set()
         note = encode_note("ssh_probe", sweep=sweep.written())
         return Read(results, range(start, self._position), note=note)
@@ -134,6 +133,7 @@ class Sweeps(Source[ProbeResult]):
             await asyncio.wait([task])
         if hasattr(self, "_known"):
             await self._prober.close()
+            self._results.close()
 
     async def _run(self) -> None:
         try:
@@ -162,7 +162,7 @@ class Sweeps(Source[ProbeResult]):
         age = max(0.0, self._wall() - sweep.began)
         self._began = self._clock() - age
         if not sweep.left:
-            return -math.inf
+            return self._clock() - max(0.0, self._wall() - sweep.last)
         if age > self._timetable.every:
             _log.warning("the sweep %d was cut off, and is too old to go on", sweep.id)
             self._interrupt(sweep, sweep.left, "the sweep was cut off, and is too old to go on")
@@ -230,7 +230,7 @@ class Sweeps(Source[ProbeResult]):
         return self._clock()
 
     def _take(self, result: ProbeResult) -> None:
-        self._results.append(result)
+        self._results.add(result)
         self._something.set()
 
     def _interrupt(self, sweep: Sweep, pairs: Pairs, why: str) -> None:

@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Final, Generic, TypeVar, cast
 
 from ...bookmarks import Bookmark
+from ...columns import Columns
 from ...contracts import Read, Source
-from ...signals import Watermark
-from ..contexts import context, instance
+from ...signals import Trigger, Watermark
+from ..contexts import HeldFence, context, instance
 from .expecting import in_time
 
 __all__ = ["REJECTED", "Seen", "SourceCase", "opened", "read", "read_all", "take"]
@@ -28,11 +29,12 @@ class SourceCase(Generic[R]):
     """A source and what it must read.
 
     `make` returns a new prototype, ready to read `expected` from its beginning and then end;
-    signals are passed over. A source that overrides `seek` must go on, from `make`, behind whatever
-    another one had read. `rejected` is the number of pieces of input that it must reject (0).
-    `repeatable` is False for a source whose records are gone once they are read, such as a queue.
-    `survives_cancel` is False for one that cannot go on after a read was cancelled; a job never
-    asks for that. `patience` limits each call, in seconds of the loop's time (10).
+    signals are passed over, and of columns each row is a record. A source that overrides `seek`
+    must go on, from `make`, behind whatever another one had read. `rejected` is the number of
+    pieces of input that it must reject (0). `repeatable` is False for a source whose records are
+    gone once they are read, such as a queue. `survives_cancel` is False for one that cannot go on
+    after a read was cancelled; a job never asks for that. `patience` limits each call, in seconds
+    of the loop's time (10).
 
     >>> import asyncio
     >>> from thalweg.operators import sources
@@ -74,11 +76,14 @@ async def opened(
     prototype: Source[R],
     bookmarks: Mapping[str, Bookmark] | None = None,
 ) -> AsyncGenerator[Source[R]]:
-    """The source as a job opens it; with `bookmarks`, as one that is started again."""
+    """The source as a job with a store opens it, going on behind `bookmarks`, if any; or, where
+    they are None, as one without.
+    """
     source = instance(prototype)
+    fence = None if bookmarks is None else HeldFence()
     try:
-        await in_time(source.open(context()), case.patience, "open")
-        if bookmarks is not None:
+        await in_time(source.open(context(fence=fence)), case.patience, "open")
+        if bookmarks:
             await in_time(source.seek(dict(bookmarks)), case.patience, "seek")
         yield source
     finally:
@@ -96,15 +101,16 @@ def take(case: SourceCase[R], seen: Seen, limit: int, result: object) -> bool:
     if result is None:
         return False
     seen.reads += 1
-    if isinstance(result, Watermark):
+    if isinstance(result, Watermark | Trigger):
         return True
     lane, note, rejected, left = "", b"", 0, seen.left
+    forget: Sequence[str] = ()
     if isinstance(result, Read):
         given = cast("Read[object]", result)
         _check_positions(seen, given)
         records: Sequence[object] = given.records
         lane, note, rejected = given.lane, given.note, len(given.rejected)
-        left = given.lanes
+        left, forget = given.lanes, given.forget
         entries = [
             *zip(given.positions, records, strict=True),
             *((one.position, REJECTED) for one in given.rejected),
@@ -121,10 +127,11 @@ def take(case: SourceCase[R], seen: Seen, limit: int, result: object) -> bool:
     assert left is None or lane in left or not entries, (
         f"a Read of lane {lane!r} says that only {left} are left: name the lane itself, too"
     )
-    assert entries or note or left != seen.left, (
+    assert entries or note or forget or left != seen.left, (
         f"read({limit}) returned nothing: wait until there is a record, or return None"
     )
-    assert len(records) <= limit, (
+    # Columns are not cut: the source says how many come at a time.
+    assert len(records) <= limit or isinstance(records, Columns), (
         f"read({limit}) returned {len(records)} records: return `limit` of them at most and keep "
         "the rest for the next read"
     )
@@ -134,7 +141,9 @@ def take(case: SourceCase[R], seen: Seen, limit: int, result: object) -> bool:
     seen.lanes.setdefault(lane, []).extend(entries)
     if entries or note:
         seen.bookmarks[lane] = Bookmark(entries[-1][0] if entries else seen.reached(lane), note)
-    assert len(seen.records) <= len(case.expected) + limit, (
+    for one in forget:
+        seen.bookmarks.pop(one, None)
+    assert len(seen.records) <= len(case.expected) + max(limit, len(records)), (
         f"the source has read {len(seen.records)} records and not ended, but only "
         f"{len(case.expected)} are expected: let `read` return None at the end"
     )

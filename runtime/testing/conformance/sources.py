@@ -163,7 +163,7 @@ async def goes_on_behind_a_bookmark(case: SourceCase[Any]) -> None:
         # One start for each read, but no more than 40, spread over all of them.
         for stop in sorted({whole.reads * part // 40 for part in range(41)}):
             seen = Seen()
-            async with opened(case, case.make()) as source:
+            async with opened(case, case.make(), {}) as source:
                 while seen.reads < stop:
                     await read(case, source, seen, limit)
             async with opened(case, case.make(), seen.bookmarks) as source:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import tracemalloc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,14 +113,18 @@ async def test_the_reason_is_one_short_line(
 async def test_no_message_and_no_repr_shows_a_password_or_a_key(
     script: Script, context: Context
 ) -> None:
-    script.answer(500, b"user:sesame may not use abracadabra of 2020-09-01")
+    # One that shows its visitors what they sent.
+    sent = b"Basic dXNlcjpzZXNhbWU= is user:sesame and may not use abracadabra of 2020-09-01"
+    script.answer(500, sent)
     address = script.url.replace("//", "//user:sesame@") + PATH + "&apikey=abracadabra"
     endpoint = wml(address)
     with pytest.raises(UnavailableError, match=r"user:\[secret\] .* \[secret\] of 2020") as caught:
         await ask(endpoint, context)
+    assert script.requests[0].headers["authorization"] == "Basic dXNlcjpzZXNhbWU="
     for text in (str(caught.value), repr(endpoint)):
         assert "version=2020-09-01&apikey=…" in text
         assert "sesame" not in text
+        assert "dXNlcjpzZXNhbWU" not in text
         assert "abracadabra" not in text
     assert script.requests[0].path.endswith("apikey=abracadabra")
 
@@ -230,6 +235,43 @@ async def test_an_answer_beyond_the_limit_is_not_read(
         script.answer(200, body, Content_Length="", Connection="close")
     with pytest.raises(DataError, match=r"more than 1000 bytes.*max_answer_bytes"):
         await ask(wml(script.url + PATH, max_answer_bytes=1000), context)
+
+
+@pytest.mark.asyncio
+async def test_an_error_means_what_its_status_says_though_its_body_cannot_be_unpacked(
+    script: Script, context: Context
+) -> None:
+    script.answer(400, b"what", Content_Encoding="br")
+    script.answer(429, b"no gzip", Content_Encoding="gzip", Retry_After="3")
+    with pytest.raises(DataError, match="answered 400: what came is compressed as 'br'"):
+        await ask(wml(script.url + PATH), context)
+    with pytest.raises(BusyError, match="answered 429: what came is not gzip") as caught:
+        await ask(wml(script.url + PATH), context)
+    assert caught.value.retry_after == 3.0
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_cannot_be_unpacked_counts_as_answered(
+    script: Script, context: Context
+) -> None:
+    script.answer(200, b"what", Content_Encoding="br")
+    with pytest.raises(UnavailableError, match="answered 200, and what came is comp") as caught:
+        await ask(wml(script.url + PATH), context)
+    assert caught.value.answered
+
+
+@pytest.mark.asyncio
+async def test_of_an_error_that_is_a_bomb_little_is_unpacked(
+    script: Script, context: Context
+) -> None:
+    script.answer(400, gzip.compress(b"a" * 60_000_000), Content_Encoding="gzip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="answered 400: aaaa"):
+            await ask(wml(script.url + PATH), context)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.asyncio

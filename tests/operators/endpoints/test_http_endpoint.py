@@ -84,8 +84,9 @@ async def test_it_is_called_between_open_and_close(script: Script, context: Cont
 def test_a_wrong_address_shows_how_one_looks() -> None:
     with pytest.raises(ValueError, match=r"one looks like https://HOST/sums"):
         Sums("example.org/sums")
-    for host in ("a..b", "a" * 64 + ".org"):
+    for host in ("a..b", "a" * 64 + ".org", "ä" * 60 + ".org", "ä..org", "a b", "a\\b"):
         with pytest.raises(ValueError, match="names a host that cannot be"):
             Sums(f"http://{host}/sums")
     Sums("http://example.org./sums")
+    Sums("http://bücher.example/sums")
     Sums("http://[::1]:8501/sums")

@@ -114,6 +114,32 @@ async def test_what_comes_unasked_ends_a_connection_that_is_idle(script: Script)
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("late", [b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[9]", None])
+async def test_what_came_while_the_loop_was_busy_is_no_answer_to_the_next_request(
+    script: Script, late: bytes | None
+) -> None:
+    script.answers += [SAID, SAID]
+    written: list[asyncio.StreamWriter] = []
+    serve = script.serve
+
+    async def keeping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        written.append(writer)
+        await serve(reader, writer)
+
+    async with await asyncio.start_server(keeping, "127.0.0.1", 0) as server:
+        script.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with pooled() as pool:
+            await ask(pool, script)
+            if late is None:
+                written[0].transport.abort()
+                await asyncio.sleep(0)
+            else:
+                written[0].write(late)
+            assert (await ask(pool, script)).body == b"[]"
+    assert script.connections == 2
+
+
+@pytest.mark.asyncio
 async def test_after_a_while_a_connection_is_not_trusted_to_be_there(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,8 @@ def test_a_tensor_holds_one_value_or_list_for_each_row(
         ([], []),
         ([], [2, 0, 1]),
         ([1, 2, 3, 4], [2, -1, -2]),
+        ("ab", [2]),
+        ({"a": 1, "b": 2}, [2]),
     ],
 )
 def test_a_tensor_that_does_not_hold_the_rows_is_refused(

@@ -100,7 +100,8 @@ async def work(kind: str, target: str, store: Path, epochs: int | None) -> None:
     if saved["epoch"]:
         await sink.commit(saved["epoch"], base64.b64decode(saved["prepared"]))
     epoch, count = saved["epoch"], saved["count"]
-    while epochs is None or epochs or count < ENOUGH:
+    upto = count
+    while epochs is None or epochs or upto < ENOUGH:
         count = await write(sink, count, chance)
         epoch += 1
         prepared = await sink.prepare(epoch)

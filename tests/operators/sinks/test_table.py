@@ -306,6 +306,40 @@ def test_a_wrong_option_is_told_where_it_is_written(options: Any, message: str) 
         sinks.table(**given)
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("others", [{}, {"n": 1}])
+async def test_a_column_that_only_was_null_takes_the_type_of_its_first_value(
+    others: dict[str, Any],
+) -> None:
+    sink, tables = await opened(sinks.table("t"))
+    assert await sink.write([{"x": None} | others]) is None
+    assert await sink.write([{"x": 1.5} | others, {"x": None} | others]) is None
+    refused = await sink.write([{"x": "text"} | others])
+    assert rows(tables, "select x from t order by x") == [{"x": 1.5}, {"x": None}, {"x": None}]
+    assert refused is not None
+    assert "column 'x', double, does not take 'text'" in str(refused.rejected[0])
+    await sink.close()
+
+
+@pytest.mark.asyncio
+async def test_a_column_that_only_was_null_has_no_type_after_a_restart_either(
+    tmp_path: Path,
+) -> None:
+    fence = HeldFence()
+    found = list[dict[str, Any]]()
+    several: list[list[float | None]] = [[None], [None, 1.5]]
+    for epoch, values in enumerate(several, 1):
+        sink, tables = await opened(sinks.table("t", folder=tmp_path), fence)
+        await sink.discard(epoch - 1)
+        for value in values:
+            assert await sink.write([{"n": 1, "x": value}]) is None
+        await sink.commit(epoch, await sink.prepare(epoch))
+        found = rows(tables, "from t order by all")
+        await sink.close()
+        fence = fence.taken_over()
+    assert found == [{"n": 1, "x": 1.5}, {"n": 1, "x": None}, {"n": 1, "x": None}]
+
+
 def activity(tmp_path: Path, *, files: int = 3) -> Path:
     folder = tmp_path / "data"
     folder.mkdir(exist_ok=True)

@@ -149,7 +149,7 @@ def test_a_row_that_does_not_fit_is_rejected_with_file_and_line(tmp_path: Path) 
         [f"{path}, line 3", "column 'n' is BIGINT, not 'one'"],
         [f"{path}, line 5", "no whole JSON: unexpected end of data: line 1 column 13 (char 12)"],
         [f"{path}, line 6", "an object is needed, not list"],
-        [f"{path}, line 7", "column 'n' is BIGINT, not 1e+23"],
+        [f"{path}, line 7", "column 'n' is BIGINT, not 99999999999999999999999"],
     ]
     assert [letter.origin and letter.origin.position for letter in letters] == [1, 3, 4, 5]
     assert letters[1].record == '{"n": 3, "x"'
@@ -238,7 +238,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_told(
 ) -> None:
     write(tmp_path / "a.json", {"n": 1}, at=0)
     gone = write(tmp_path / "b.json", {"n": 2}, at=1)
-    module: Any = importlib.import_module("thalweg.operators.sources.files")
+    module: Any = importlib.import_module("thalweg.operators.sources._waiting_files")
     listed: Any = module.list_files
 
     def then_gone(*given: Any) -> Any:
@@ -352,6 +352,22 @@ def test_files_are_put_away_when_their_rows_have_arrived(tmp_path: Path, clean: 
     assert not list(folder.iterdir())
     if clean == "archive":
         assert sorted(path.name for path in archive.iterdir()) == [f"{at}.json" for at in range(5)]
+
+
+def test_a_folder_that_was_emptied_by_reading_it_had_files(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", {"n": 1})
+
+    async def main() -> None:
+        source = sources.files(tmp_path, format="ndjson", schema={"n": int}, clean="delete")
+        await source.open(context())
+        while (read := await source.read(1024)) is not None:
+            if isinstance(read, Read) and read.lane:
+                await source.ack(read.lane, read.positions[-1])
+        assert await source.read(1024) is None
+        await source.close()
+
+    run_virtual(main)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("every", [100, 1])

@@ -267,6 +267,14 @@ def test_a_restart_between_two_sweeps_waits_for_the_next_one() -> None:
     assert after[0]["sweep"] - before[0]["sweep"] == 900
 
 
+def test_the_gap_after_a_sweep_is_kept_over_a_restart() -> None:
+    slow = Simulated(stdout="up", exit_status=0, seconds=890.0)
+    before, after = killed_and_again(lambda visit, one: slow, at=895.0, pause=1.0, minimum_gap=60.0)
+    assert len(before) == len(after) == 10
+    # 890 s for the sweep, and then the gap, although it was to begin every 900 s.
+    assert after[0]["started"] - before[0]["started"] == pytest.approx(950.0, abs=1.0)
+
+
 def test_single_shot_goes_on_where_it_was() -> None:
     def answer(visit: Visit, one: Probe) -> Simulated:
         number = int(visit.target.name[1:])

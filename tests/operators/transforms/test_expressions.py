@@ -102,3 +102,22 @@ def test_nothing_outside_can_be_reached(condition: str) -> None:
 def test_no_column_is_derived_from_nothing() -> None:
     with pytest.raises(ValueError, match="derive makes no column"):
         derive()
+
+
+@pytest.mark.parametrize("expression", ["sum(x)", "x > avg(x)", "unnest([1, 2])", "list(x)"])
+def test_what_is_made_of_several_rows_is_refused_where_it_is_written(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"worked out for each row alone, and .* several"):
+        derive(x=expression)
+    with pytest.raises(ValueError, match="worked out for each row alone"):
+        where(expression)
+
+
+def test_functions_of_one_row_are_not_taken_for_those_of_several() -> None:
+    out, _ = run([{"x": [3, 1]}], derive(n="list_sum(x)", most="greatest(1, 2)"))
+    assert out == [{"x": [3, 1], "n": 4, "most": 2}]
+
+
+def test_a_dead_letter_says_in_one_line_what_was_wrong() -> None:
+    _, letters = run([{"text": "ten"}], derive(n="text::int"))
+    assert "Could not convert string 'ten'" in letters[0].error.message
+    assert "\n" not in letters[0].error.message

@@ -168,3 +168,45 @@ def test_a_wrong_option_is_told_where_it_is_written(options: Any, message: str) 
     given: dict[str, Any] = {"on": "user", **options}
     with pytest.raises(ValueError, match=message):
         join_table(**given)
+
+
+def test_a_table_without_rows_still_has_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("user,name\n")
+    out, _ = joined(VISITS[:1], join_table("user", file=tmp_path / "names.csv", how="left"))
+    assert out == [{"user": 1, "at": 0, "name": None}]
+    out, _ = joined(VISITS[:1], join_table("user", rows=list, columns=["name"], how="left"))
+    assert out == [{"user": 1, "at": 0, "name": None}]
+
+
+def test_a_row_that_lacks_a_column_has_none_there() -> None:
+    rows: Rows = [{"user": 1, "name": "ann"}, {"user": 2}]
+    out, _ = joined(VISITS[:2], join_table("user", rows=lambda: rows))
+    assert [row["name"] for row in out] == ["ann", None]
+
+
+def test_without_columns_a_record_only_has_to_be_there() -> None:
+    out, _ = joined(VISITS, join_table("user", rows=lambda: NAMES[:1], columns=[]))
+    assert out == VISITS[:1]
+
+
+def test_text_where_the_table_has_numbers_is_told_and_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "codes.csv").write_text("code,name\n7,ann\n")
+    records: Rows = [{"code": 7}, {"code": "007"}, {"code": None}, {"code": 8.0}]
+    out, failed = joined(records, join_table("code", file=tmp_path / "codes.csv"))
+    assert out == [{"code": 7, "name": "ann"}]
+    (letter,) = failed
+    assert letter.record == {"code": "007"}
+    assert "'code' is text, '007', and the column 'code' of the table holds numbers" in (
+        letter.error.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"columns": "name"}, "columns is a list of names"), ({"reload": 0}, "more than 0")],
+)
+def test_an_option_that_makes_no_sense_is_told_where_it_is_written(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        join_table("user", rows=lambda: NAMES, **options)

@@ -11,6 +11,7 @@ import pytest
 from thalweg import Context, DeadLetter, Graph, JobFailed, KeyedState, Operator, State
 from thalweg.runtime.contracts import LateError
 from thalweg.runtime.job import Job
+from thalweg.runtime.memory import Memory
 from thalweg.runtime.progress import Progress
 from thalweg.runtime.signals import Watermark
 from thalweg.testing import (
@@ -504,3 +505,47 @@ def test_a_watermark_that_says_nothing_new_of_the_time_is_none_for_an_operator()
     graph.read("numbers", scripted(*values)).via("marks", Marks(), volatile=True).to("out", out)
     _run(graph)
     assert out.records == ["1", "mark 5", "2", "mark 6"]
+
+
+# Memory that grows old
+
+
+class Remembering(Operator[str, tuple[str, list[str]]]):
+    """Tells which words are remembered when one comes, and looks at each for a while."""
+
+    def __init__(self) -> None:
+        self.words: KeyedState[str, int] = KeyedState(ttl=10.0)
+
+    def process(self, record: str) -> Iterator[tuple[str, list[str]]]:
+        known = [one for one, count in self.words.items() if one in self.words and count]
+        self.words[record] = 1
+        yield record, known
+
+    def on_end(self) -> Iterator[tuple[str, list[str]]]:
+        yield "end", list(self.words)
+
+
+def test_keys_grow_old_by_the_clock_of_the_job() -> None:
+    out: CollectingSink[tuple[str, list[str]]] = CollectingSink()
+    graph = Graph("aging")
+    words = graph.read("words", scripted("a", PAUSE(6), "b", PAUSE(6), "c", PAUSE(6)))
+    words.via("remember", Remembering(), volatile=True).to("out", out)
+    _run(graph)
+    assert out.records == [("a", []), ("b", ["a"]), ("c", ["b"]), ("end", ["c"])]
+
+
+def test_no_key_grows_too_old_while_a_record_is_worked_on() -> None:
+    """Real time goes on within a record; that of the keys does not."""
+    ticks = iter(range(1_000_000))
+    operator = Remembering()
+    memory = Memory("remember", operator)
+    memory.begin(lambda: float(next(ticks)))
+    assert [known for _, known in operator.process("a")] == [[]]
+    memory.look()
+    for _ in range(30):
+        assert "a" in operator.words
+        assert operator.words["a"] == 1
+        assert list(operator.words.items()) == [("a", 1)]
+    for _ in range(10):
+        memory.look()
+    assert list(operator.words.values()) == []

@@ -118,10 +118,11 @@ def test_time_is_kept_while_input_never_stops() -> None:
 
     class Firehose(Source[int]):
         async def open(self, context: Context) -> None:
-            self.until = time.monotonic() + 0.4
+            self.until = time.monotonic() + 60
 
         async def read(self, limit: int) -> list[int] | None:
-            return [0] * limit if time.monotonic() < self.until else None
+            enough = len(Times.written) >= 3 or time.monotonic() > self.until
+            return None if enough else [0] * limit
 
     class Times(Sink[int]):
         written: list[float] = []  # noqa: RUF012
@@ -207,6 +208,20 @@ class Limited(Source[int]):
         count = min(limit, self.count - self.next)
         self.next += count
         return list(range(self.next - count, self.next))
+
+
+def test_a_source_that_waits_for_credit_is_not_held_up_by_one_that_has_nothing() -> None:
+    """The part waits for records that only come when it has gone, and the other has none."""
+    graph, out = Graph("held-up"), Arrivals()
+    numbers = graph.read("numbers", Limited(20, 6))
+    quiet = graph.read("quiet", scripted(PAUSE(3600), 20))
+    numbers.union(quiet).batch(100, linger=None).to("out", out)
+
+    progress = _run(graph)
+    arrived = [(at, record) for at, records in out.batches for record in records]
+    assert [record for _, record in arrived] == list(range(21))
+    assert all(at < 1 for at, record in arrived if record < 18)
+    assert progress.read == progress.settled == 21
 
 
 def test_batches_go_out_when_every_source_waits_for_credit() -> None:

@@ -137,6 +137,8 @@ def test_what_has_arrived_in_one_lane_is_not_nacked_for_another() -> None:
         ([Read([1], [5], "a"), Read([1], [5], "b"), Read([1], [4], "a")],
          "position 4 of numbers lane 'a', record 4 goes back behind"),
         ([Read([1], [5], "", [Rejected(5, "x", ValueError("x"))])], "position 5 .* repeats"),
+        ([Read([1, 2], [7, 5], "", [Rejected(6, "x", ValueError("x"))])],
+         "position 5 of numbers, record 5 goes back behind"),
     ],
 )  # fmt: skip
 def test_a_position_that_repeats_or_goes_backwards_is_named(

@@ -13,6 +13,7 @@ from thalweg import (
     Context,
     Graph,
     JobCancelled,
+    JobFailed,
     KeyedState,
     Operator,
     Read,
@@ -78,6 +79,42 @@ def test_what_had_ended_stays_ended_however_often_it_is_started_and_left_at_once
         assert job.restored.finished
         assert job.restored.bookmarks("a") is not None
     assert target.shown == [("total", 3)]
+
+
+class Ticking(Operator[Any, Any]):
+    """Says that it is there as soon as it begins, and each second."""
+
+    def __init__(self) -> None:
+        self.counts: KeyedState[str, int] = KeyedState()
+
+    async def open(self, context: Context) -> None:
+        self.due = 0.0
+
+    def process(self, record: Any) -> Iterator[Any]:
+        yield record
+
+    def wake_at(self) -> float | None:
+        return self.due
+
+    def on_wake(self, now: float) -> Iterator[Any]:
+        self.due = now + 1
+        yield "tick"
+
+
+def test_what_had_ended_does_not_wake_up_in_a_later_start() -> None:
+    store, target = MemoryStore(), Target()
+
+    async def main() -> Job:
+        graph = Graph("ticking")
+        ended = graph.read("ended", sources.records([1])).via("ticking", Ticking())
+        ended.union(graph.read("goes-on", scripted(PAUSE(60), 2))).to("out", Committing(target))
+        async with graph.start(state=State(store)) as job:
+            await asyncio.sleep(10)
+        return job
+
+    for _ in range(3):
+        assert run_virtual(main).state == "suspended"
+    assert target.shown == ["tick", 1]
 
 
 def test_records_for_what_had_ended_are_refused_and_not_swallowed() -> None:
@@ -147,6 +184,54 @@ def test_a_job_is_stopped_while_its_state_is_opened(how: str) -> None:
     assert run_virtual(main) == {"cancel": "cancelled", "suspend": "suspended"}[how]
     assert target.calls == []
     assert store.closed
+
+
+class SlowStore(MemoryStore):
+    """Takes its time to be opened."""
+
+    async def open(self, job: str) -> Held:
+        await asyncio.sleep(3)
+        return await super().open(job)
+
+
+class SlowSink(CollectingSink[Any]):
+    """Takes its time to be opened, too."""
+
+    async def open(self, context: Context) -> None:
+        await asyncio.sleep(3)
+        await super().open(context)
+
+
+@pytest.mark.parametrize("kind", ["scripted", "pushed"])
+@pytest.mark.parametrize("after", [1.0, 4.0])
+@pytest.mark.parametrize("store", [None, SlowStore()])
+def test_a_job_is_drained_before_it_has_begun(
+    kind: str, after: float, store: MemoryStore | None
+) -> None:
+    """By then the state may be open or not, and no source is."""
+    if store is None and after > 3:
+        after = 2.0
+
+    async def main() -> str:
+        out = SlowSink()
+        graph = Graph(f"early-{kind}-{after:g}")
+        source = sources.push() if kind == "pushed" else scripted(1, PAUSE(3600), 2)
+        graph.read("numbers", source, lossy=True).to("out", out)
+        job = graph.start(state=None if store is None else State(store))
+
+        async def enter() -> None:
+            async with job:
+                await job.wait()
+
+        entering = asyncio.create_task(enter())
+        await asyncio.sleep(after)
+        assert job.state == "starting"
+        await asyncio.wait_for(job.drain(), 60)
+        await entering
+        assert out.records == []
+        return job.state
+
+    assert run_virtual(main) == "drained"
 
 
 def test_who_waits_for_a_job_that_cannot_begin_is_told_why() -> None:
@@ -256,6 +341,44 @@ def test_an_ack_under_way_is_let_through_when_the_job_is_suspended() -> None:
 
     assert run_virtual(main) == "suspended"
     assert source.acked == [2]
+
+
+class Unacked(Source[int]):
+    """Cannot hand on the last ack, and takes its time to find out."""
+
+    redelivers = True
+
+    async def open(self, context: Context) -> None:
+        self.next = 0
+
+    async def read(self, limit: int) -> list[int]:
+        await asyncio.sleep(0.3)
+        self.next += 1
+        return [self.next]
+
+    async def ack(self, lane: str, position: int) -> None:
+        await asyncio.sleep(0.5)
+        raise ConnectionError("the broker has gone")
+
+
+class Unclosable(CollectingSink[int]):
+    async def close(self) -> None:
+        raise OSError("cannot be closed")
+
+
+def test_what_goes_wrong_while_a_suspended_job_closes_is_not_swallowed() -> None:
+    async def main(source: Source[int], out: CollectingSink[int]) -> Job:
+        graph = Graph("closing")
+        graph.read("numbers", source, lossy=True).to("out", out)
+        job = graph.start(state=State(MemoryStore(), interval=100))
+        async with job:
+            await out.received(2)
+        return job
+
+    with pytest.raises(JobFailed, match=r"could not acknowledge .* the broker has gone"):
+        run_virtual(lambda: main(Unacked(), CollectingSink()))
+    with pytest.raises(JobFailed, match="'out' could not be closed: OSError: cannot be closed"):
+        run_virtual(lambda: main(scripted(1, 2, PAUSE(60)), Unclosable()))
 
 
 def test_lanes_and_positions_of_any_kind_are_kept() -> None:

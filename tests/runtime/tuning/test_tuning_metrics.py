@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 from contextlib import suppress
 
@@ -15,6 +14,7 @@ from thalweg import Graph, JobCancelled
 from thalweg.operators import Throughput, sinks, sources
 from thalweg.testing import run_virtual
 
+from ...missing import found
 from .workers import Asking, Workers
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
@@ -99,8 +99,8 @@ def test_a_node_that_does_not_tune_itself_tells_only_what_is_in_force() -> None:
     assert not any(name.startswith("thalweg_tuning") for name in found)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_promtool_finds_nothing_wrong() -> None:
     text = _told(Throughput(p99=0.2))
-    checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, check=False)
+    command = [found("promtool"), "check", "metrics"]
+    checked = subprocess.run(command, input=text, text=True, check=False)
     assert checked.returncode == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,17 @@ from thalweg.operators.fleet import (
     ParseContext,
     ParsedResult,
     ProbeResult,
+    Simulated,
+    SimulatedProber,
+    Target,
+    Timetable,
     parse,
     parsers,
+    probe,
     result_of,
 )
+from thalweg.operators.sources import Sweeps
+from thalweg.testing import run_virtual
 
 KEYS = parse(parsers.key_values)
 
@@ -87,11 +97,89 @@ def test_a_class_in_the_form_of_ddc_is_a_parser(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_parser_that_leaves_the_process_leaves_only_its_result() -> None:
+    def leaves(result: ProbeResult) -> None:
+        sys.exit("no disk")
+
+    assert parse(leaves)(result_of("x"))["detail"].startswith("SystemExit: no disk (test_parse.py:")
+
+
+@pytest.mark.asyncio
+async def test_a_parser_with_a_time_holds_up_nobody_and_is_left_to_itself() -> None:
+    free, entered = threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Slow:
+        def parse_result(self, stdout: str, stderr: str, context: ParseContext) -> str:
+            loop.call_soon_threadsafe(entered.set)
+            if stdout == "hangs":
+                free.wait(20)
+            return stdout
+
+    read = parse(Slow(), timeout=0.1)
+    quick = await read(result_of("quick"))
+    assert (quick["outcome"], quick["value"]) == ("ok", "quick")
+    entered.clear()
+    hangs = asyncio.ensure_future(read(result_of("hangs", target="m7")))
+    await entered.wait()  # The loop goes on while it hangs.
+    assert not hangs.done()
+    told = await hangs
+    assert (told["target"], told["outcome"], told["value"]) == ("m7", "parse_error", None)
+    assert told["detail"] == "the parser took longer than 0.1 s, and is left to itself"
+    # So many may hang that nothing else is called; when they return, it goes on.
+    await asyncio.gather(*(read(result_of("hangs")) for _ in range(15)))
+    assert "16 calls of the parser hang" in (await read(result_of("quick")))["detail"]
+    free.set()
+    while (again := await read(result_of("quick")))["outcome"] != "ok":
+        pass
+    assert again["value"] == "quick"
+    assert (await read(result_of("x", outcome="refused")))["value"] is None
+
+
+def test_slow_post_collecting_delays_no_sweep() -> None:
+    """In virtual time threads hold the clock: a step of a graph that takes its own time."""
+    found: list[ParsedResult[str]] = []
+
+    async def main() -> None:
+        graph = Graph("fleet")
+        source = Sweeps(
+            [Target(f"m{number}") for number in range(1, 6)],
+            [probe("uptime")],
+            timetable=Timetable.of(every=60.0, sweeps=3),
+            prober=SimulatedProber(lambda visit, one: Simulated(stdout="up", exit_status=0)),
+        )
+        slow = parse(lambda result: result["stdout"], timeout="10s")
+
+        async def slowly(result: ProbeResult) -> ParsedResult[str]:
+            await asyncio.sleep(30.0)
+            return await slow(result)
+
+        graph.read("lab", source).map(slowly, name="parsed").to("found", sinks.collect(found))
+        async with graph.start() as job:
+            await job.wait()
+
+    run_virtual(main)
+    first = found[0]["sweep"]
+    # Five times 30 s a sweep, and yet the next one begins after 60 s.
+    assert [one["sweep"] - first for one in found] == [0] * 5 + [60] * 5 + [120] * 5
+    assert {one["value"] for one in found} == {"up"}
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "soon"])
+def test_a_time_that_is_none_is_refused(timeout: float | str) -> None:
+    with pytest.raises(ValueError, match="timeout"):
+        parse(parsers.key_values, timeout=timeout)
+
+
 def test_what_is_no_parser_is_refused() -> None:
+    async def waits(result: ProbeResult) -> None: ...
+
+    with pytest.raises(TypeError, match="give an async one to map"):
+        parse(waits)
     with pytest.raises(TypeError, match=r"write parse\(FromDdc\(\)\)"):
-        parse(FromDdc)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        parse(FromDdc)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
     with pytest.raises(TypeError, match="a parser is a function, or has a parse_result, unlike 7"):
-        parse(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        parse(7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @pytest.mark.asyncio

@@ -5,28 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import shutil
 import subprocess
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from thalweg.operators.fleet.ssh.remote_run import Ending, RemoteRun
 
-SHELLS = ("dash", "bash", "busybox")
+from ....missing import found
+
+SHELLS = ("dash", "bash", "busybox", "perl")
+"""What may run a probe there; where there is Perl, its shell only starts that."""
 
 
 def shell_named(name: str, folder: Path) -> str:
-    """The path of a program that takes `-c` as that shell does."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
+    """The path of a program that takes `-c` as that shell does, or `perl`."""
+    path = found(name)
+    if name == "perl":
+        return name
     if name != "busybox":
-        return found
+        return path
     applet = folder / "busybox-sh"
-    applet.write_text(f'#!/bin/sh\nexec {found} sh "$@"\n')
+    applet.write_text(f'#!/bin/sh\nexec {path} sh "$@"\n')
     applet.chmod(0o755)
     return str(applet)
 
@@ -42,24 +41,41 @@ class Session:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def ending(self) -> Ending:
-        """Wait for the end of both outputs, then tell."""
+    def send(self, run: RemoteRun) -> None:
+        """Send one more run to what stays from the one before."""
+        assert self.process.stdin is not None
+        self.run = run
+        self.process.stdin.write(run.again)
+        self.process.stdin.flush()
+
+    def told(self) -> Ending:
+        """Wait until all of the run has come, or both outputs have ended."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
-        errors: list[bytes] = []
-        stderr = self.process.stderr
-        reader = threading.Thread(target=lambda: errors.append(stderr.read()))
-        reader.start()
-        out = self.process.stdout.read()
-        reader.join()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
-            assert pipe is not None
-            pipe.close()
-        ending = self.run.ending(out, errors[0])
+        printed = {self.process.stdout: bytearray(), self.process.stderr: bytearray()}
+        open_ones = set(printed)
+        out, error = printed.values()
+        while open_ones and not (self.run.is_complete(out) and self.run.is_error_complete(error)):
+            for pipe in select.select(open_ones, [], [])[0]:
+                text = os.read(pipe.fileno(), 65_536)
+                printed[pipe] += text
+                if not text:
+                    open_ones.remove(pipe)
+        ending = self.run.ending(bytes(out), bytes(error))
         if ending.kind not in ("cut_off", "unsupported"):
             assert self.run.is_complete(out)
-            assert self.run.is_error_complete(errors[0])
+            assert self.run.is_error_complete(error)
+        return ending
+
+    def ending(self) -> Ending:
+        """Wait for the end of the run, then of all that it took."""
+        ending = self.told()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            # Closing writes what is left for one that has ended without reading.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        self.process.wait()
         return ending
 
 
@@ -69,11 +85,21 @@ def start(
     *,
     login: str = "/bin/sh",
     leads: bool = True,
+    late: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Session:
-    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell."""
+    """Start a run; `shell` stands where the target has /bin/sh, `login` is its user's shell.
+
+    Only where `shell` is `perl` the target has it. With `late` the run is sent when that has ended
+    already.
+    """
+    command = run.command
+    if shell == "perl":
+        shell = "/bin/sh"
+    else:
+        command = command.replace("/usr/bin/perl", "/usr/bin/none").replace("/bin/sh", shell)
     process = subprocess.Popen(
-        [login, "-c", run.command.replace("/bin/sh", shell)],
+        [login, "-c", command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -81,6 +107,8 @@ def start(
         env=environment,
     )
     assert process.stdin is not None
+    if late:
+        process.wait()
     head, found, payload = run.sent.rpartition(f"#{run.marker}\n".encode())
     with contextlib.suppress(BrokenPipeError):  # It may have ended without reading.
         process.stdin.write(head.replace(b"/bin/sh", shell.encode()) + found + payload)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,77 +17,25 @@ import pytest
 
 from thalweg.deploy.fleet_farm import Farm
 from thalweg.operators.fleet import ProbeResult, Target
-from thalweg.operators.fleet.probes.probe import Probe, probe, script
+from thalweg.operators.fleet.probes.probe import probe, script
 from thalweg.operators.fleet.probes.visit import Visit
-from thalweg.operators.fleet.ssh.access import SshAccess
 from thalweg.operators.fleet.ssh.limits import ProbeLimits
 from thalweg.operators.fleet.ssh.ssh_prober import SshProber
 from thalweg.runtime.contracts import MisconfiguredError
 from thalweg.testing import context
+
+from .asked_farm import SHORT, access, ask, asked, bad, gone, good, processes_with, until
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("sshd")]
 
 _SSH: Any = asyncssh
 """What it declares of keys is of no type that can be named."""
 
-SHORT = ProbeLimits(connect_timeout=0.5, handshake_timeout=5.0)
-
 
 @pytest.fixture(scope="module")
 def farm(sshd: None) -> Iterator[Farm]:
     with Farm(4, refusing=1, silent=1) as farm:
         yield farm
-
-
-def access(farm: Farm, **options: Any) -> SshAccess:
-    given: dict[str, Any] = {
-        "user": farm.user,
-        "identities": [farm.identity],
-        "agent": False,
-        "known_hosts": farm.known_hosts,
-    }
-    return SshAccess(**{**given, **options})
-
-
-def good(farm: Farm, number: int = 0) -> Target:
-    return [one for one in farm.targets if one.host.startswith("127.1.")][number]
-
-
-def bad(farm: Farm, block: int) -> Target:
-    return next(one for one in farm.targets if one.host.startswith(f"127.{block}."))
-
-
-async def ask(
-    prober: SshProber, targets: Sequence[Target], probes: Sequence[Probe], sweep: int = 1
-) -> list[ProbeResult]:
-    found: list[ProbeResult] = []
-    of = len(targets) * len(probes)
-    async with asyncio.TaskGroup() as group:
-        for target in targets:
-            group.create_task(
-                prober.visit(Visit(sweep, of, target, tuple(probes), {}), found.append)
-            )
-    await prober.rest(targets)
-    return found
-
-
-def asked(
-    with_access: SshAccess,
-    targets: Sequence[Target],
-    *probes: str | Probe,
-    limits: ProbeLimits = SHORT,
-    keep: bool = False,
-) -> list[ProbeResult]:
-    async def main() -> list[ProbeResult]:
-        prober = SshProber(with_access, limits, keep=keep)
-        await prober.open(context())
-        try:
-            wanted = [one if isinstance(one, Probe) else probe(one) for one in probes]
-            return await ask(prober, targets, wanted)
-        finally:
-            await prober.close()
-
-    return asyncio.run(main())
 
 
 class Server:
@@ -117,32 +66,6 @@ class Server:
         self._listener.close()
         for one in self._kept:
             one.close()
-
-
-def processes_with(mark: str) -> list[str]:
-    """The command lines of all processes that hold this text."""
-    found: list[str] = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if mark in line and int(path.parent.name) != os.getpid():
-            found.append(line)
-    return found
-
-
-async def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for what happens on another machine: nobody tells."""
-    loop = asyncio.get_running_loop()
-    late = loop.time() + seconds
-    while not condition():
-        assert loop.time() < late, "it has not happened"
-        await asyncio.sleep(0.02)
-
-
-async def gone(mark: str, seconds: float = 5.0) -> None:
-    await until(lambda: not processes_with(mark), seconds)
 
 
 def test_a_good_machine_answers(farm: Farm) -> None:
@@ -255,6 +178,18 @@ def test_trust_on_first_use_writes_the_key_down_and_checks_it_from_then_on(
     assert sorted(path.read_text().splitlines()) == written
 
 
+def test_one_new_machine_under_several_names_is_trusted_under_each(
+    farm: Farm, tmp_path: Path
+) -> None:
+    """They meet it at once: what the first one writes down is no change for the others."""
+    trusting = access(farm, known_hosts=str(tmp_path / "known_hosts"), trust_new=True)
+    one = good(farm)
+    names = [Target(f"t{number}", host=one.host, port=one.port) for number in range(8)]
+    found = asked(trusting, names, "true")
+    assert [result["outcome"] for result in found] == ["ok"] * 8
+    assert (tmp_path / "known_hosts").read_text() == f"{farm.machines[0].public_key}\n"
+
+
 @pytest.mark.parametrize("trust_new", [False, True])
 def test_a_key_that_has_changed_is_refused_and_the_others_go_on(
     farm: Farm, tmp_path: Path, trust_new: bool
@@ -271,6 +206,32 @@ def test_a_key_that_has_changed_is_refused_and_the_others_go_on(
     assert found[second.name]["outcome"] == "ok"
     assert path.read_text() == before
     assert other[1] not in str(found)
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "ssh-rsa"])
+def test_a_key_of_another_kind_than_the_one_we_know_is_a_change(
+    farm: Farm, tmp_path: Path, kind: str
+) -> None:
+    """As of a machine that was set up anew: it has no key of the kind that it had."""
+    path = tmp_path / "known_hosts"
+    first = farm.machines[0]
+    key: Any = _SSH.generate_private_key(kind)
+    place = first.public_key.split()[0]
+    path.write_text(f"{place} {key.export_public_key().decode()}")
+    [result] = asked(access(farm, known_hosts=str(path)), [good(farm)], "true")
+    assert (result["outcome"], result["attempt"]) == ("host_key_changed", 1)
+
+
+def test_a_machine_with_keys_of_several_kinds_is_asked_for_the_one_we_know(tmp_path: Path) -> None:
+    key: Any = _SSH.generate_private_key("ecdsa-sha2-nistp256")
+    key.write_private_key(tmp_path / "key")
+    (tmp_path / "key").chmod(0o600)
+    with Farm(1, options=f"HostKey {tmp_path / 'key'}") as farm:
+        place = farm.machines[0].public_key.split()[0]
+        (tmp_path / "known").write_text(f"{place} {key.export_public_key().decode()}")
+        known = access(farm, known_hosts=str(tmp_path / "known"))
+        [result] = asked(known, [good(farm)], "true")
+    assert result["outcome"] == "ok"
 
 
 def test_who_is_not_let_in_is_told_so_without_a_word_of_the_key(farm: Farm, tmp_path: Path) -> None:
@@ -361,6 +322,30 @@ def test_kept_connections_are_used_again_and_a_machine_that_was_restarted_is_fou
 
     with Farm(1) as farm:
         asyncio.run(main(farm))
+
+
+def test_one_process_there_runs_all_probes_of_a_kept_connection(farm: Farm) -> None:
+    async def main() -> None:
+        prober = SshProber(access(farm), SHORT, keep=True)
+        await prober.open(context())
+        where = [probe("echo $PPID", name=name) for name in "ab"]
+        found = [
+            int(result["stdout"])
+            for sweep in (1, 2)
+            for result in await ask(prober, [good(farm)], where, sweep)
+        ]
+        assert len(set(found)) == 1
+        os.kill(found[0], signal.SIGKILL)
+        after = await ask(prober, [good(farm)], where, 3)
+        assert [(one["outcome"], one["attempt"]) for one in after] == [("ok", 1)] * 2
+        assert {one["stdout"] for one in after}.isdisjoint({f"{found[0]}\n"})
+        [late] = await ask(prober, [good(farm)], [probe("sleep 86399.5", timeout=1.0)], 4)
+        assert late["outcome"] == "timeout"
+        await prober.close()
+        supervisor = int(after[0]["stdout"])
+        await until(lambda: not Path(f"/proc/{supervisor}").exists(), 5.0)
+
+    asyncio.run(main())
 
 
 def test_a_probe_that_hangs_is_ended_with_all_that_it_started(farm: Farm) -> None:
@@ -470,6 +455,32 @@ def test_a_target_that_runs_no_commands_is_told_as_unsupported() -> None:
         found = asked(access(router), [good(router)] * 10, "uptime")
     assert [result["outcome"] for result in found] == ["unsupported"] * 10
     assert all("This is a router" in result["detail"] for result in found)
+
+
+def test_a_target_whose_shell_ends_without_a_word_is_told_as_unsupported() -> None:
+    with Farm(1, options="ForceCommand exit 1") as closed:
+        [result] = asked(access(closed), [good(closed)], "uptime")
+    assert (result["outcome"], result["bytes"]) == ("unsupported", 0)
+    assert "lets its user run no commands" in result["detail"]
+
+
+def test_a_connection_that_breaks_while_a_probe_runs_is_told_as_lost(farm: Farm) -> None:
+    async def main() -> list[ProbeResult]:
+        prober = SshProber(access(farm), SHORT)
+        await prober.open(context())
+        asking = asyncio.create_task(
+            ask(prober, [good(farm)], [probe("sleep 86398.75 & sleep 86398.75", name="long")])
+        )
+        await until(lambda: any(one.startswith("sleep") for one in processes_with("86398.75")), 20)
+        farm.machines[0].drop()
+        found = await asking
+        await prober.close()
+        await gone("86398.75")
+        return found
+
+    [result] = asyncio.run(main())
+    assert result["outcome"] == "lost"
+    assert result["detail"] == "the session ended before the probe did"
 
 
 def test_the_deadline_covers_everything_together(farm: Farm) -> None:

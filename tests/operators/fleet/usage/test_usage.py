@@ -14,18 +14,14 @@ import pytest
 from thalweg.operators.fleet import USAGE_SCRIPT, parse_usage
 from thalweg.runtime.contracts import DataError
 
+from ....missing import found
+
 SHELLS = ("dash", "busybox sh", "bash", "sh")
 
 
 def command(shell: str) -> list[str]:
     program, *arguments = shell.split()
-    found = shutil.which(program)
-    if found is None:
-        reason = f"no {program} here"
-        if os.environ.get("CI") and program != "busybox":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return [found, *arguments, str(USAGE_SCRIPT)]
+    return [found(program), *arguments, str(USAGE_SCRIPT)]
 
 
 def run(shell: str = "sh", **environment: str) -> str:

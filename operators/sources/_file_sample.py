@@ -1,0 +1,145 @@
+"""The columns of a stream of files, seen in a sample of the first one that has rows.
+
+What is torn or no row is left out of the sample: it is rejected when it is read, and says nothing
+about the columns.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import IO, TYPE_CHECKING, cast
+
+import orjson
+
+from ...runtime.contracts import DataError, MisconfiguredError
+from ._csv_header import CsvHeader, csv_header, csv_reader, opened_csv
+from ._file_schema import Format, Schema, described, reader, text
+from ._inflated import inflated
+from ._tame_lines import LONGEST, wild
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["schema_of_file"]
+
+_ROWS = 5_000
+_BYTES = 32 << 20
+
+_JSON = re.compile(r"(?<![\w\"'])JSON(?=[\[\],)]|\Z)")
+_OF_TIME = ("DATE", "TIME")
+
+
+def schema_of_file(
+    link: DuckDBPyConnection, path: str, kind: Format, max_ratio: float
+) -> Schema | None:
+    """The columns of a file by a sample of it; None where it has no rows, or none can be seen.
+
+    Raises MisconfiguredError for names that differ only in case.
+    """
+    import duckdb
+
+    try:
+        with inflated(path, max_ratio) as plain:
+            if kind == "parquet":
+                return described(link, reader(plain, kind, None))
+            return _of_csv(link, plain) if kind == "csv" else _of_lines(link, plain, path)
+    except (OSError, DataError, duckdb.Error):
+        return None  # When it is read it is rejected, and says why.
+
+
+def _of_lines(link: DuckDBPyConnection, plain: str, shown: str) -> Schema | None:
+    names: dict[str, str] = {}
+    with _sample() as sample:
+        for whole, row in _objects(plain):
+            line = whole
+            for name in row:
+                alike = names.setdefault(name.lower(), name)
+                if alike != name:
+                    raise MisconfiguredError(
+                        f"{shown} has {alike!r} and {name!r}, and names of columns that differ "
+                        "only in case are one: give a schema with the one that is meant"
+                    )
+            if row.pop("", None) is not None:
+                line = orjson.dumps(row)  # A column has a name.
+            sample.write(line + b"\n")
+        sample.flush()
+        if not names:
+            return None
+        found = described(link, reader(sample.name, "ndjson", None, sample=_ROWS))
+    # What is of several types is text, as it stands there.
+    return {name: _JSON.sub("VARCHAR", kind) for name, kind in found.items()}
+
+
+def _objects(plain: str) -> Iterator[tuple[bytes, dict[str, object]]]:
+    """The first lines of a file that are objects."""
+    with open(plain, "rb") as file:
+        size = 0
+        for line in islice(iter(lambda: file.readline(LONGEST), b""), _ROWS):
+            size += len(line)
+            if size > _BYTES:
+                return
+            bare = line.removeprefix(b"\xef\xbb\xbf").strip()
+            try:
+                row: object = None if wild(bare) else orjson.loads(bare)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(row, dict):
+                yield bare, cast("dict[str, object]", row)
+
+
+def _of_csv(link: DuckDBPyConnection, plain: str) -> Schema | None:
+    import duckdb
+
+    header = csv_header(plain)
+    if header is None:
+        return None
+    with _sample() as sample:
+        for row in _rows(plain, header):
+            sample.write(row)
+        sample.flush()
+        names = ", ".join(map(text, header.names))
+        asked = "auto_detect=true, header=true, delim=',', quote='\"', escape='\"', skip=0"
+        found = described(
+            link, f"read_csv([{text(sample.name)}], names=[{names}], sample_size={_ROWS}, {asked})"
+        )
+        try:
+            plainly = CsvHeader(",", header.names)
+            link.execute(f"select * from {csv_reader(sample.name, plainly, found)}").fetchall()
+        except duckdb.Error:
+            # Times in a form of their own, which is seen in this sample, and not in each file.
+            return {
+                n: "VARCHAR" if kind.startswith(_OF_TIME) else kind for n, kind in found.items()
+            }
+    return found
+
+
+def _rows(plain: str, header: CsvHeader) -> Iterator[bytes]:
+    """The first rows that have as many cells as the header, and the header, as plain as can be."""
+    with opened_csv(plain) as file:
+        reading = csv.reader(islice(file, header.above, None), delimiter=header.delimiter)
+        size = 0
+        for _ in range(_ROWS):
+            try:
+                cells = next(reading, None)
+            except csv.Error:
+                continue
+            if cells is None:
+                return
+            if len(cells) != len(header.names):
+                continue
+            row = ",".join('"' + cell.replace('"', '""') + '"' if cell else "" for cell in cells)
+            size += len(row)
+            if size > _BYTES:
+                return
+            yield row.encode("utf-8", "surrogateescape") + b"\n"
+
+
+@contextmanager
+def _sample() -> Generator[IO[bytes]]:
+    with tempfile.NamedTemporaryFile(prefix="thalweg-", suffix=".sample") as file:
+        yield cast("IO[bytes]", file)
