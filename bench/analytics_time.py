@@ -6,7 +6,7 @@
 Everyone gets lists of dicts that were made before, in a process of its own; the time is that on
 the wall, with start and end of the graph, without the start of Python. The garbage collector is
 set as `thalweg run` sets it, for everyone. Bytewax has no join within a bound: it is given one,
-made by hand of its own keyed state.
+made by hand of its own keyed state, a batch at a time, which is the quickest way it has.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 AT_LEAST = 5.0
 PARTS: dict[str, tuple[str, ...]] = {
     "windows": ("windows, records", "windows, columns"),
-    "join": ("join",),
+    "join": ("join, records", "join, columns"),
 }
 """By what bytewax is asked for: what Thalweg is."""
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .transforms.group_by import grouping_sets as grouping_sets
     from .transforms.group_by import rollup as rollup
     from .transforms.join import join as join
+    from .transforms.join_columns import join_columns as join_columns
     from .transforms.join_table import join_table as join_table
     from .transforms.score import Field as Field
     from .transforms.score import Prediction as Prediction
@@ -49,6 +50,7 @@ __all__ = [
     "group_by",
     "grouping_sets",
     "join",
+    "join_columns",
     "join_table",
     "rollup",
     "score",

@@ -60,55 +60,14 @@ if TYPE_CHECKING:
     from .tables.tables import Tables as Tables
 
 __all__ = [
-    "Attempt",
-    "Barrier",
-    "BatchFunction",
-    "Bookmark",
-    "BusyError",
-    "Cause",
-    "Change",
-    "ColumnOperator",
-    "Columns",
-    "Context",
-    "Counter",
-    "DataError",
-    "DeadLetter",
-    "Duration",
-    "End",
-    "EndpointStatistics",
-    "Fence",
-    "KeyedState",
-    "Late",
-    "LateError",
-    "MisconfiguredError",
-    "MissingExtra",
-    "Operator",
-    "Origin",
-    "Outcome",
-    "QueryError",
-    "Read",
-    "Rejected",
-    "Results",
-    "Retry",
-    "Row",
-    "Sink",
-    "Source",
-    "StateLost",
-    "StateMismatch",
-    "TableMissing",
-    "TableMode",
-    "ThalwegError",
-    "Throughput",
-    "Trigger",
-    "UnavailableError",
-    "Watermark",
-    "WhenDown",
-    "WhenMisconfigured",
-    "arrow",
-    "did_you_mean",
-    "in_seconds",
-    "nearest",
-]
+    "Attempt", "Barrier", "BatchFunction", "Bookmark", "BusyError", "Cause", "Change",
+    "ColumnOperator", "Columns", "Context", "Counter", "DataError", "DeadLetter", "Duration", "End",
+    "EndpointStatistics", "Fence", "KeyedState", "Late", "LateError", "MisconfiguredError",
+    "MissingExtra", "Operator", "Origin", "Outcome", "QueryError", "Read", "Rejected", "Results",
+    "Retry", "Row", "Sink", "Source", "StateLost", "StateMismatch", "TableMissing", "TableMode",
+    "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Watermark", "WhenDown",
+    "WhenMisconfigured", "arrow", "did_you_mean", "in_seconds", "nearest",
+]  # fmt: skip
 
 R_contra = TypeVar("R_contra", contravariant=True)
 """A record that goes in: a `Sink[object]` may stand where a `Sink[DeadLetter]` is asked for."""
@@ -490,9 +449,23 @@ class ColumnOperator(Operator[Any, Any]):
     watermark: float | None = None
     """Up to when, in seconds since 1970, rows come too late for it, as far as is known."""
 
+    row_by_row: bool = False
+    """Whether it makes just one row of each, in their order, and remembers nothing.
+
+    Then where each row came from is still known behind it, and when it happened.
+    """
+
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Return what these rows make: nothing, or columns."""
+
+    def process_columns_at(self, columns: Columns, times: Sequence[float]) -> Iterable[Columns]:
+        """As `process_columns`, with the time of each row in seconds since 1970.
+
+        Override this, and it is called in the place of `process_columns`. The graph must then say
+        `event_time` above.
+        """
+        return self.process_columns(columns)
 
     def process(self, record: Any) -> Iterable[Any]:
         """Never called: the runtime hands over columns."""

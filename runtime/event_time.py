@@ -28,8 +28,11 @@ class EventTime(Operator[object, object]):
         lateness: float,
         max_ahead: float | None,
         idle_after: float | None,
+        column: str | None = None,
     ) -> None:
         self.function = function
+        self.column = column
+        """Where the times stand in a column, its name: then it works on columns."""
         self.stamps = stamps
         self.lateness = lateness
         self.max_ahead = max_ahead
@@ -37,7 +40,7 @@ class EventTime(Operator[object, object]):
 
     def __repr__(self) -> str:
         idle = "never" if self.idle_after is None else f"after {self.idle_after:g} s"
-        what = describe_callable(self.function)
+        what = describe_callable(self.function) if self.column is None else self.column
         return f"{what}, up to {self.lateness:g} s late, a lane idle {idle}"
 
     async def open(self, context: Context) -> None:

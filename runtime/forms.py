@@ -10,10 +10,13 @@ from typing import Literal, cast
 from .columns import Columns, arrow
 from .contracts import ColumnOperator, Sink
 from .errors import MissingExtra
+from .event_time import EventTime
 from .nodes import FAILED, LATE, Node, Port, is_a, overrides
 from .roles import as_source
 
-__all__ = ["Conversion", "cost_of_conversion", "in_columns", "made_of", "wanted"]
+__all__ = [
+    "Conversion", "cost_of_conversion", "in_columns", "made_of", "wanted", "works_on_columns",
+]  # fmt: skip
 
 Conversion = Literal["rows", "columns"]
 """What is made at an inbox: of columns, or of rows."""
@@ -31,7 +34,7 @@ def in_columns(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> fro
         elif node.kind == "batch":
             gives = all(port in found for port in inputs[node.name])
         else:
-            gives = is_a(node.work, ColumnOperator)
+            gives = works_on_columns(node)
         if gives:
             found.update(Port(node.name, name) for name in node.ports if name != FAILED)
     return frozenset(found)
@@ -42,7 +45,7 @@ def made_of(
 ) -> Conversion | None:
     """What must be made at the inbox of a node of what comes in, or of some of it."""
     ports = inputs[node.name]
-    if is_a(node.work, ColumnOperator):
+    if works_on_columns(node):
         return None if all(port in columns for port in ports) else "columns"
     if not any(port in columns for port in ports):
         return None
@@ -72,6 +75,10 @@ def wanted(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> dict[st
             # What comes too late is handed on as it came.
             late = of_readers(Port(node.name, LATE))
             asked[node.name] = _both(cast("ColumnOperator", node.work).asks_for(below), late)
+        elif works_on_columns(node):
+            late = of_readers(Port(node.name, LATE))
+            time = frozenset({str(cast("EventTime", node.work).column)})
+            asked[node.name] = _both(_both(below, late), time)
         else:
             asked[node.name] = below if node.kind in ("source", "batch") else None
     return {
@@ -83,6 +90,13 @@ def wanted(order: list[Node], inputs: Mapping[str, tuple[Port, ...]]) -> dict[st
 
 def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     return None if one is None or other is None else one | other
+
+
+def works_on_columns(node: Node) -> bool:
+    """Whether a node takes columns and makes columns: records become columns in front of it."""
+    if is_a(node.work, EventTime):
+        return cast("EventTime", node.work).column is not None
+    return is_a(node.work, ColumnOperator)
 
 
 def takes_columns(node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 from .columns import Columns, arrow
@@ -26,6 +27,11 @@ class Gathering:
     def of(self, records: Sequence[object]) -> tuple[Columns, dict[int, Exception]]:
         """Columns of the good rows, and why the others are not among them, by index."""
         bad: dict[int, Exception] = {}
+        alike = _alike(records)
+        if alike is not None:
+            table = self._table(alike, alike=True)
+            if table is not None:
+                return Columns(table), bad
         rows: list[Mapping[str, object]] = []
         places: list[int] = []
         for index, record in enumerate(records):
@@ -65,16 +71,18 @@ class Gathering:
             return pa.table({}) if self._schema is None else self._schema.empty_table()
         return pa.concat_tables(tables).combine_chunks()
 
-    def _table(self, rows: Sequence[Mapping[str, object]]) -> Any:
+    def _table(self, rows: Sequence[Mapping[str, object]], *, alike: bool = False) -> Any:
         """The rows as a table, or None where they do not fit together or what came before."""
         pa = arrow()
-        names = list(dict.fromkeys(name for row in rows for name in row))
         try:
-            arrays = [_array([row.get(name) for row in rows]) for name in names]
+            names, values = _values(rows, alike=alike)
+            arrays = [_array(column) for column in values]
             schema = pa.schema(
                 [(name, array.type) for name, array in zip(names, arrays, strict=True)]
             )
             if self._schema is not None:
+                if rows and schema.equals(self._schema):
+                    return pa.table(arrays, schema=schema)
                 schema = _unified(self._schema, schema)
             table = _filled(pa.table(arrays, names=names), schema, len(rows))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -116,6 +124,32 @@ def _filled(table: Any, schema: Any, count: int) -> Any:
         for field in schema
     ]
     return pa.table(columns, schema=schema)
+
+
+def _alike(records: Sequence[object]) -> Sequence[dict[str, object]] | None:
+    """The records, where all are dicts with as many names as the first has, as most are.
+
+    Nothing is asked of each of them that can be asked of all together.
+    """
+    if set(map(type, records)) != {dict}:
+        return None
+    rows = cast("Sequence[dict[str, object]]", records)
+    return rows if rows[0] and sum(map(len, rows)) == len(rows) * len(rows[0]) else None
+
+
+def _values(
+    rows: Sequence[Mapping[str, object]], *, alike: bool
+) -> tuple[list[str], list[list[object]]]:
+    """The names of the columns, in the order in which they come up, and the values of each."""
+    if alike:
+        names = list(rows[0])
+        try:
+            # Who has all of these names, and no more of them, has these names alone.
+            return names, [list(map(itemgetter(name), rows)) for name in names]
+        except KeyError:
+            pass  # As many names in all, and not the same.
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, [[row.get(name) for row in rows] for name in names]
 
 
 def _array(values: list[object]) -> Any:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Any
 
 from .seen_times import SeenTimes
 from .signals import Watermark
@@ -75,6 +76,34 @@ class Lanes:
         """Take in the next records of a lane; return the indices of those that are late."""
         if self.seen is not None:
             self.seen.note(times)
+        latest = max(times)
+        newest = self._heard_from(lane, latest)
+        latest, lateness = max(newest, latest), self._lateness
+        if min(times) >= latest - lateness:
+            return []
+        if times[0] >= newest - lateness and times == sorted(times):
+            return []  # As they mostly come: none is older than the one before it.
+        before = accumulate(times, max, initial=newest)
+        return [
+            index
+            for index, (at, high) in enumerate(zip(times, before, strict=False))
+            if at < high - lateness
+        ]
+
+    def judge_column(self, lane: Lane, seconds: Any) -> list[int]:
+        """As `judge`, for times that stand in an array of Arrow."""
+        from .column_times import as_times, bounds, late_among
+
+        if self.seen is not None:
+            self.seen.note(as_times(seconds))
+        least, latest = bounds(seconds)
+        newest = self._heard_from(lane, latest)
+        if least >= max(newest, latest) - self._lateness:
+            return []
+        return late_among(seconds, newest, self._lateness)
+
+    def _heard_from(self, lane: Lane, latest: float) -> float:
+        """Note how far a lane has come; return how far it had come before."""
         awake, newest = self._awake, self._awake.pop(lane, None)
         if newest is None:
             newest = self._resting.pop(lane, -math.inf)
@@ -83,18 +112,9 @@ class Lanes:
             self._changed = self.known = True
         elif lane == self._least:
             self._changed = True
-        latest = max(newest, max(times))
-        awake[lane] = latest
+        awake[lane] = max(newest, latest)
         self._heard[lane] = self._quiet
-        lateness = self._lateness
-        if min(times) >= latest - lateness:
-            return []
-        before = accumulate(times, max, initial=newest)
-        return [
-            index
-            for index, (at, high) in enumerate(zip(times, before, strict=False))
-            if at < high - lateness
-        ]
+        return newest
 
     def left(self, source: str, lanes: Iterable[str] | None) -> None:
         """Wait for these lanes of a source, and for no others; None: for those that are heard."""

@@ -95,6 +95,19 @@ class _Part:
     def blur(self, count: int) -> _Part:
         return self._with(count, None, None)
 
+    def followed_by(self, part: _Part) -> _Part | None:
+        """Both as one stretch, where this is cheap to say; None where it is not."""
+        before, after = self.positions, part.positions
+        if type(before) is not range or type(after) is not range:
+            return None
+        if before.step != 1 or after.step != 1 or before.stop != after.start:
+            return None
+        if self.lane != part.lane or self.source != part.source:
+            return None
+        if self.times is not None or part.times is not None:
+            return None
+        return self._with(self.count + part.count, range(before.start, after.stop), None)
+
     def timed(self, times: Sequence[float]) -> _Part:
         return self._with(self.count, self.positions, times)
 
@@ -209,4 +222,12 @@ class Origins:
     @staticmethod
     def join(several: Iterable[Origins]) -> Origins:
         """The origins of the batches `several` laid end to end."""
-        return Origins(tuple(part for origins in several for part in origins.parts))
+        parts: list[_Part] = []
+        for origins in several:
+            for part in origins.parts:
+                whole = parts[-1].followed_by(part) if parts else None
+                if whole is None:
+                    parts.append(part)
+                else:
+                    parts[-1] = whole
+        return Origins(tuple(parts))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from .contracts import ColumnOperator, Operator, Sink
 from .errors import GraphError
-from .forms import Conversion, in_columns, made_of, wanted
+from .forms import Conversion, in_columns, made_of, wanted, works_on_columns
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
@@ -48,7 +48,20 @@ class PlannedActor:
             return "calls" if is_async(node.work) else "chain"
         if node.kind == "operator" and is_a(node.work, ColumnOperator):
             return "columns"
+        if node.kind == "event_time" and works_on_columns(node):
+            return "column_time"
         return "calls" if node.kind == "function" else node.kind
+
+    @property
+    def piles(self) -> bool:
+        """Whether the batches that wait are worked on together.
+
+        Only where nothing is lost with it: what comes out then has no origins anyway, or those of
+        each row.
+        """
+        if self.shape != "columns":
+            return self.shape == "column_time"
+        return self.remembers or cast("ColumnOperator", self.nodes[0].work).row_by_row
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, tzinfo
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 
 from .contracts import BatchFunction, ColumnOperator, DeadLetter, Operator, Sink
@@ -162,7 +163,7 @@ class Stream(Functional[R]):
 
     def event_time(
         self,
-        function: Callable[[R], datetime | float | str],
+        function: Callable[[R], datetime | float | str] | str,
         *,
         lateness: Duration = 0.0,
         unit: Literal["s", "ms", "us", "µs", "ns"] | None = None,
@@ -190,6 +191,9 @@ class Stream(Functional[R]):
         >>> graph.run() and (kept, late)
         ([10, 12, 11, 20], [12])
 
+        In the place of a function the name of a column may stand, of timestamps or of what a
+        function may return: then rows that stand in columns stay there, and records become columns.
+
         Parameters (lengths of time are seconds, or text such as "15min"):
 
         - `lateness` (0): a record that is older by more than this than the newest before it in its
@@ -207,6 +211,9 @@ class Stream(Functional[R]):
         process is found anew where the stream is read anew. On error: dead letter.
         """
         where = declared_at()
+        column = None
+        if isinstance(function, str):
+            column, function = function, cast("Callable[[R], float]", itemgetter(function))
         if is_async(function):
             raise GraphError("event_time takes a plain function: use map first", where=where)
         options = options_of(function, fail_after=fail_after)
@@ -217,6 +224,7 @@ class Stream(Functional[R]):
                 lateness=in_seconds(lateness, "lateness"),
                 max_ahead=None if max_ahead is None else in_seconds(max_ahead, "max_ahead"),
                 idle_after=None if idle_after is None else in_seconds(idle_after, "idle_after"),
+                column=column,
             )
         except (TypeError, ValueError) as error:
             raise GraphError(str(error), where=where) from None

@@ -58,35 +58,38 @@ class Timestamps:
         if unit is not None and unit not in UNITS:
             raise ValueError(f"unit is one of {list(_NAMES)}, not {unit!r}")
         self._unit = unit
-        self._per_second = UNITS[unit] if unit is not None else 1
+        self.per_second = UNITS[unit] if unit is not None else 1
         self._zone = zone_named(zone) if isinstance(zone, str) else zone
         # As numbers in the unit that was given: what would be a time of today in another one.
         self._suspicious = [
             (other, _EARLY * UNITS[other], _LATE * UNITS[other])
             for other in _NAMES
-            if unit is not None and UNITS[other] != self._per_second
+            if unit is not None and UNITS[other] != self.per_second
         ]
 
     def all_numbers(self, values: Sequence[object]) -> list[float] | None:
         """The seconds of several values at once; None if they must be looked at one by one."""
         if self._unit is None or not {*map(type, values)} <= {int, float}:
             return None
-        numbers = cast("Sequence[float]", values)
-        low, high, per_second = min(numbers), max(numbers), self._per_second
+        numbers, per_second = cast("Sequence[float]", values), self.per_second
+        if not self.all_times(min(numbers), max(numbers)):
+            return None
+        seconds = (
+            [*map(float, numbers)]
+            if per_second == 1
+            else [number / per_second for number in numbers]
+        )
+        # NaN would show in the sum, whatever min and max made of it.
+        return seconds if math.isfinite(sum(seconds)) else None
+
+    def all_times(self, low: float, high: float) -> bool:
+        """Whether all numbers between these are times, in the unit that was given."""
+        if self._unit is None:
+            return False
         for _, early, late in self._suspicious:
             if low < late and high >= early:
-                return None
-        try:
-            seconds = (
-                [*map(float, numbers)]
-                if per_second == 1
-                else [number / per_second for number in numbers]
-            )
-        except OverflowError:
-            return None
-        # One that is not finite would show in the sum, whatever min and max made of it.
-        sound = math.isfinite(sum(seconds)) and min(seconds) >= _FIRST and max(seconds) < _LAST
-        return seconds if sound else None
+                return False
+        return low >= _FIRST * self.per_second and high < _LAST * self.per_second
 
     def seconds(self, value: object) -> float:
         """The seconds since 1970 that a value stands for. Raises DataError."""
@@ -137,7 +140,7 @@ class Timestamps:
         if self._unit is None:
             raise Mistyped(self._without_unit(number))
         try:
-            seconds = number / self._per_second
+            seconds = number / self.per_second
         except OverflowError as error:
             raise DataError(f"{_shown(number)} is no time: {error}") from None
         if not math.isfinite(seconds):

@@ -40,7 +40,16 @@ def _asks_for_times(node: Node) -> bool:
     if node.kind != "operator" or not is_a(node.work, Operator):
         return False
     operator = cast("Operator[object, object]", node.work)
+    if is_a(operator, ColumnOperator):
+        return bool(overrides(operator, ColumnOperator, "process_columns_at"))
     return operator.clock == "event" and bool(overrides(operator, Operator, "process_at"))
+
+
+def _hides(node: Node) -> bool:
+    """Whether it does not say which record became which."""
+    if node.kind == "map_batch":
+        return True
+    return is_a(node.work, ColumnOperator) and not cast("ColumnOperator", node.work).row_by_row
 
 
 def _check_order(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
@@ -57,7 +66,7 @@ def _check_order(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
         above = nodes[ports[0].node]
         if above.kind == "source" or remembers(above.work):
             return  # What memory makes is a strand of its own.
-        if above.kind == "map_batch" or is_a(above.work, ColumnOperator):
+        if _hides(above):
             raise _hidden(node, above, "Say event_time above it")
         if not above.options.ordered:
             raise GraphError(
@@ -91,7 +100,7 @@ def _check_times(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
                 f"far as {port}: say .event_time(…) on that stream",
                 where=node.where,
             )
-        if above.kind == "map_batch" or is_a(above.work, ColumnOperator):
+        if _hides(above):
             raise _hidden(node, above, "Say event_time below it")
         if remembers(above.work):
             raise GraphError(

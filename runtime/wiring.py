@@ -11,6 +11,7 @@ from .channel import Channel, Inbox
 from .converting import Converting
 from .merge import Merge
 from .nodes import FAILED, Port
+from .piling import Piling
 from .plan import Plan, PlannedActor
 from .roles import as_source, source_role
 
@@ -39,12 +40,15 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
                 outlet.add(channel)
                 inboxes[reader].append(channel)
     rows = {planned.name for planned in plan.actors if planned.makes == "rows"}
+    piles = {planned.name for planned in plan.actors if planned.piles}
     for name, channels in inboxes.items():
         if channels:
             inbox: Inbox = channels[0] if len(channels) == 1 else Merge(channels)
             actor = made[name]
             if name in rows:
                 inbox = Converting(inbox, around.limit, actor.each[0], actor.monotonic)
+            elif name in piles:
+                inbox = Piling(inbox)
             actor.inbox = inbox
     _join_dials(plan, made)
     return tuple(made.values())

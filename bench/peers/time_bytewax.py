@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bytewax.operators as op  # type: ignore[import-not-found]
 from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
 from bytewax.inputs import DynamicSource, StatelessSourcePartition  # type: ignore[import-not-found]
-from bytewax.operators import windowing  # type: ignore[import-not-found]
+from bytewax.operators import StatefulBatchLogic, windowing  # type: ignore[import-not-found]
 from bytewax.outputs import DynamicSink, StatelessSinkPartition  # type: ignore[import-not-found]
 from bytewax.testing import run_main  # type: ignore[import-not-found]
 
@@ -81,22 +81,42 @@ def windows(given: list[Event]) -> list[int]:
     return [len(told), sum(n for n, _ in values), sum(v for _, v in values), len(late)]
 
 
-Kept = tuple[list[tuple[float, Event]], list[tuple[float, Event]]]
+Side = tuple[list[float], list[Event]]
+"""The events of one side that may still be matched, and their times."""
 
 
-def match(kept: Kept | None, given: tuple[int, Event]) -> tuple[Kept, Iterable[Any]]:
-    """Bytewax joins within windows, not within a bound: this does it with state of its own."""
-    kept = kept or ([], [])
-    side, event = given
-    own, others = kept[side], kept[1 - side]
-    at = event["at"]
-    own.append((at, event))
-    first = bisect_left(others, at - BOUND, key=lambda entry: entry[0])
-    last = bisect_right(others, at + BOUND, key=lambda entry: entry[0])
-    found = [other for _, other in others[first:last]]
-    # Each side comes in order: what is so old that this side has passed it matches nothing more.
-    del others[:first]
-    return kept, [(event, other) if side == 0 else (other, event) for other in found]
+class Matching(StatefulBatchLogic):  # type: ignore[misc]
+    """Bytewax joins within windows, not within a bound: this does it with state of its own.
+
+    For all the events of a key in a batch at once: `stateful_flat_map`, which is asked for each
+    event, takes 1.7 times as long.
+    """
+
+    def __init__(self, kept: tuple[Side, Side] | None) -> None:
+        self.kept: tuple[Side, Side] = kept or (([], []), ([], []))
+
+    def on_batch(self, values: list[tuple[int, Event]]) -> tuple[list[Any], bool]:
+        told: list[Any] = []
+        for side, event in values:
+            (own_times, own), (times, others) = self.kept[side], self.kept[1 - side]
+            at = event["at"]
+            own_times.append(at)
+            own.append(event)
+            if not times:
+                continue
+            first, last = bisect_left(times, at - BOUND), bisect_right(times, at + BOUND)
+            found = others[first:last]
+            told += (
+                [(event, one) for one in found] if side == 0 else [(one, event) for one in found]
+            )
+            if first:
+                # Each side comes in order: what is so old that this side has passed it matches
+                # nothing more.
+                del times[:first], others[:first]
+        return told, False
+
+    def snapshot(self) -> tuple[Side, Side]:
+        return self.kept
 
 
 def join(given: tuple[list[Event], list[Event]]) -> list[int]:
@@ -104,17 +124,17 @@ def join(given: tuple[list[Event], list[Event]]) -> list[int]:
     told: list[Any] = []
     flow = Dataflow("join")
     streams = [
-        op.map(f"side-{side}", op.input(f"in-{side}", flow, Source(rows)), tagged(side))
+        op.flat_map_batch(f"side-{side}", op.input(f"in-{side}", flow, Source(rows)), tagged(side))
         for side, rows in enumerate(given)
     ]
-    joined = op.stateful_flat_map("join", op.merge("both", *streams), match)
+    joined = op.stateful_batch("join", op.merge("both", *streams), Matching)
     op.output("out", joined, Sink(told.extend))
     run_main(flow)
     return [len(told), sum(left["n"] + right["m"] for _, (left, right) in told)]
 
 
-def tagged(side: int) -> Callable[[Event], tuple[str, tuple[int, Event]]]:
-    return lambda event: (event["key"], (side, event))
+def tagged(side: int) -> Callable[[list[Event]], list[tuple[str, tuple[int, Event]]]]:
+    return lambda batch: [(event["key"], (side, event)) for event in batch]
 
 
 given_events = events(count, dated=True)

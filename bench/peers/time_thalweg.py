@@ -6,12 +6,24 @@ import asyncio
 import sys
 from typing import Any
 
+import pyarrow.compute
 import uvloop
 
 from peers.serving import serve, timed
 from peers.timed_events import BOUND, LATENESS, LENGTH, Event, events, sides
 from thalweg import Columns, Graph, Sink, Stream
-from thalweg.operators import aggregates, group_by, join, sinks, sources, window, windows
+from thalweg.operators import (
+    aggregates,
+    group_by,
+    join,
+    join_columns,
+    sinks,
+    sources,
+    window,
+    windows,
+)
+
+pc: Any = pyarrow.compute
 
 count, side_count = int(sys.argv[1]), int(sys.argv[2])
 
@@ -45,15 +57,10 @@ def in_columns(given: list[Event]) -> list[int]:
     grouped.to("out", Tables(tables))
     grouped.late.to("late", sinks.collect(late))
     _run(graph)
-    told, found, values = (
-        sum(some)
-        for some in (
-            [table.num_rows for table in tables],
-            [n for table in tables for n in table.column("events").to_pylist()],
-            [v for table in tables for v in table.column("values").to_pylist()],
-        )
+    found, values = (
+        sum(pc.sum(table.column(name)).as_py() for table in tables) for name in ("events", "values")
     )
-    return [told, found, int(values), len(late)]
+    return [sum(table.num_rows for table in tables), found, values, len(late)]
 
 
 def by_record(given: list[Event]) -> list[int]:
@@ -73,6 +80,21 @@ def by_record(given: list[Event]) -> list[int]:
     _run(graph)
     values = [one.value for one in told]
     return [len(told), sum(n for n, _ in values), sum(v for _, v in values), len(late)]
+
+
+def joined_columns(given: tuple[list[Event], list[Event]]) -> list[int]:
+    """Pairs within the bound, by `join_columns`: records become columns at its inbox."""
+    tables: list[Any] = []
+    graph = Graph("join")
+    left, right = (
+        graph.read(name, sources.records(rows)).event_time("at", unit="s")
+        for name, rows in zip("lr", given, strict=True)
+    )
+    pairs = join_columns("pairs", left, right, on="key", within=BOUND, volatile=True)
+    pairs.to("out", Tables(tables))
+    _run(graph)
+    numbers = [pc.sum(table.column(name)).as_py() for table in tables for name in ("n", "right_m")]
+    return [sum(table.num_rows for table in tables), sum(numbers)]
 
 
 def joined(given: tuple[list[Event], list[Event]]) -> list[int]:
@@ -107,6 +129,7 @@ serve(
     {
         "windows, columns": lambda: timed(lambda: in_columns(given_events)),
         "windows, records": lambda: timed(lambda: by_record(given_events)),
-        "join": lambda: timed(lambda: joined(given_sides)),
+        "join, records": lambda: timed(lambda: joined(given_sides)),
+        "join, columns": lambda: timed(lambda: joined_columns(given_sides)),
     }
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...runtime.contracts import Duration, in_seconds
 
 if TYPE_CHECKING:
     from ...runtime.contracts import Stream
 
-__all__ = ["LEFT", "Joined", "Sided", "both_sides", "checked_how"]
+__all__ = ["LEFT", "Joined", "Sided", "both_sides", "checked_how", "checked_on", "checked_within"]
 
 LEFT, RIGHT = 0, 1
 
@@ -44,3 +47,21 @@ def checked_how(how: str, known: tuple[str, ...], instead: str) -> None:
     if how not in known:
         listed = ", ".join(f'"{one}"' for one in known)
         raise ValueError(f"how is one of {listed}, not {how!r}: {instead}")
+
+
+def checked_within(within: Duration | tuple[Duration, Duration]) -> tuple[float, float]:
+    """How much earlier and how much later, in seconds. Raises ValueError for anything else."""
+    pair = within if isinstance(within, tuple) else (within, within)
+    if len(pair) != 2:
+        raise ValueError(f"within is a length of time or a pair of them, not {within!r}")
+    before, after = (in_seconds(one, "within") for one in pair)
+    return before, after
+
+
+def checked_on(on: str | Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    """The names by which is joined, each with the other side's. Raises ValueError for none."""
+    if not isinstance(on, Mapping):
+        on = {name: name for name in ((on,) if isinstance(on, str) else on)}
+    if not on:
+        raise ValueError("on names no field by which to join")
+    return dict(on)

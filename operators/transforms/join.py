@@ -6,8 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
-from ._joined import LEFT, Joined, Sided, both_sides, checked_how
+from ...runtime.contracts import Context, Duration, KeyedState, Operator
+from ._joined import LEFT, Joined, Sided, both_sides, checked_how, checked_within
 from ._timed_rows import Entry, Timed, time_of
 
 if TYPE_CHECKING:
@@ -143,10 +143,7 @@ def join(
     checked_how(
         how, ("inner", "left", "outer"), 'for "right" change the two streams, and say "left"'
     )
-    pair = within if isinstance(within, tuple) else (within, within)
-    if len(pair) != 2:
-        raise ValueError(f"within is a length of time or a pair of them, not {within!r}")
-    before, after = (in_seconds(one, "within") for one in pair)
+    before, after = checked_within(within)
     sides = both_sides(name, left, right)
     operator = IntervalJoin(before, after, how)
     return sides.via(name, operator, volatile=volatile, fail_after=fail_after)

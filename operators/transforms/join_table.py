@@ -18,7 +18,7 @@ from ...runtime.contracts import (
     TableMissing,
     in_seconds,
 )
-from ._joined import checked_how
+from ._joined import checked_how, checked_on
 from ._static_rows import Rows, rows_of_file, rows_of_query
 
 __all__ = ["TableJoin", "join_table"]
@@ -211,13 +211,7 @@ def join_table(
     given = [one for one in (file, query, rows) if one is not None]
     if len(given) != 1:
         raise ValueError("file=, query= or rows= says where the table comes from: give one")
-    fields: Mapping[str, str]
-    if isinstance(on, Mapping):
-        fields = on
-    else:
-        fields = {name: name for name in ((on,) if isinstance(on, str) else on)}
-    if not fields:
-        raise ValueError("on names no field by which to join")
+    fields = checked_on(on)
     load: Rows
     if file is not None:
         load = rows_of_file(file)

@@ -7,6 +7,7 @@ from .actor import Actor
 from .call_actor import CallActor
 from .chain_actor import ChainActor
 from .column_actor import ColumnActor
+from .column_time_actor import ColumnTimeActor
 from .event_time_actor import EventTimeActor
 from .operator_actor import OperatorActor
 from .regroup_actor import RegroupActor
@@ -38,6 +39,8 @@ def make_actor(planned: PlannedActor, around: Surroundings) -> Actor:
             return ChainActor(name, nodes, around, exact=planned.exact)
         case "event_time":
             return EventTimeActor(name, nodes, around)
+        case "column_time":
+            return ColumnTimeActor(name, nodes, around)
         case "split":
             return SplitActor(name, nodes, around)
         case "batch":

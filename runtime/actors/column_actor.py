@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from time import thread_time
 from typing import cast
 
 from ..batch import Batch, Records
 from ..columns import Columns, Late
 from ..context import Context
 from ..contracts import ColumnOperator
-from ..errors import MisconfiguredError
+from ..errors import MisconfiguredError, RuntimeFault
 from ..gathering import Gathering
-from ..nodes import LATE, Node
+from ..nodes import LATE, Node, overrides
+from ..origins import Origins
 from ..receipt import Receipt
-from .operator_actor import OperatorActor
+from .actor import TURN
+from .operator_actor import OperatorActor, Times
 from .rejection import Refused
 from .surroundings import Surroundings
 
 __all__ = ["ColumnActor"]
 
 _FEW = 256
-"""Rows: so many are worked on in the actor's own turn, since a thread would take longer."""
+"""Rows: so many are always worked on in the actor's own turn, since a thread would take longer."""
+
+_AT_FIRST = 1e-6
+"""Seconds that a row is taken to need before any was worked on."""
 
 
 class ColumnActor(OperatorActor):
     """Runs an operator over columns, and its timers and signals in between.
 
-    The work is done in a thread of the job, where the libraries that do it let others run; only
-    one call is under way at any time. Rows that raise are halved until the bad ones stand alone.
+    What would take longer than a turn is done in a thread of the job, where the libraries that do
+    it let others run; only one call is under way at any time. What is quicker is done in the turn:
+    a thread would wait for a busy loop each time that a library has let go of the interpreter.
+    Rows that raise are halved until the bad ones stand alone.
     """
 
     def __init__(
@@ -35,8 +43,10 @@ class ColumnActor(OperatorActor):
     ) -> None:
         super().__init__(name, nodes, around, remembers=remembers)
         self._columns = cast("ColumnOperator", nodes[0].work)
+        self._timed = bool(overrides(self._columns, ColumnOperator, "process_columns_at"))
         self._gathering = Gathering()
         self._context: Context = around.context(name)
+        self._seconds_each = _AT_FIRST
 
     async def _process(self, batch: Batch) -> None:
         counts, count = self.each[0], len(batch.records)
@@ -44,16 +54,19 @@ class ColumnActor(OperatorActor):
         columns, places, bad = batch.columns, None, list[Refused]()
         if columns is None:
             columns, places, bad = self._gathered(batch.records)
+        whole = batch.came_from()
         made: list[Columns] = []
         if len(columns):
-            made = await self._made_of(columns, places, bad, batch)
+            times = self._times_of(whole, places, count)
+            made = await self._made_of(columns, times, places, bad, batch)
+        if self._columns.row_by_row and made:
+            made, whole = self._each_row(made, whole, bad, count)
         if bad:
             bad.sort(key=lambda one: cast("int", one[0]))
             batch.receipt.fork()
             await self.give_up(counts, bad, batch, receipt=batch.receipt, count=count)
         else:
             counts.streak = 0
-        whole = batch.came_from()
         for one in made:
             if not len(one):
                 continue
@@ -70,32 +83,66 @@ class ColumnActor(OperatorActor):
             else:
                 receipt.fork()
             origins = whole
-            if whole is not None and (self._remembers or len(one) != count):
+            if whole is not None and (self._remembers or len(one) != len(whole)):
                 origins = whole.blur(len(one))
             port = LATE if late else "out"
             await self.emit(Batch.of_columns(one, receipt, origins, batch.born), port)
         batch.receipt.settle()
 
-    def _gathered(self, records: Records) -> tuple[Columns, list[int], list[Refused]]:
+    def _gathered(self, records: Records) -> tuple[Columns, Sequence[int], list[Refused]]:
         """Records as columns, with the index of each row, and those that are no row."""
         began = self.monotonic()
         columns, refused = self._gathering.of(records)
         self.each[0].converting += self.monotonic() - began
         self.each[0].converted += len(columns)
-        places = [at for at in range(len(records)) if at not in refused]
+        places: Sequence[int] = range(len(records))
+        if refused:
+            places = [at for at in places if at not in refused]
         return columns, places, [(at, records[at], error, None) for at, error in refused.items()]
 
+    def _times_of(self, origins: Origins | None, places: Sequence[int] | None, count: int) -> Times:
+        """The time of each row, for an operator that asks."""
+        if not self._timed:
+            return None
+        times = self._times(None if origins is None else origins.times(), 0, count)
+        if times is None or places is None or len(places) == count:
+            return times
+        return [times[place] for place in places]
+
+    def _each_row(
+        self, made: list[Columns], origins: Origins | None, bad: list[Refused], count: int
+    ) -> tuple[list[Columns], Origins | None]:
+        """What an operator made row by row, and where each row of it came from."""
+        whole = Columns.join(made)
+        if len(whole) != count - len(bad):
+            raise RuntimeFault(
+                f"{self.name!r} says that it works row by row, and made {len(whole)} rows of "
+                f"{count - len(bad)}"
+            )
+        if bad and origins is not None:
+            refused = {index for index, *_ in bad}
+            origins = origins.take([index for index in range(count) if index not in refused])
+        return [whole], origins
+
     async def _made_of(
-        self, columns: Columns, places: list[int] | None, bad: list[Refused], batch: Batch
+        self,
+        columns: Columns,
+        times: Times,
+        places: Sequence[int] | None,
+        bad: list[Refused],
+        batch: Batch,
     ) -> list[Columns]:
         """What the rows make; those that cannot be worked on join `bad`."""
         made: list[Columns] = []
         left = [(0, len(columns))]
         while left:
             start, stop = left.pop()
-            piece = columns if stop - start == len(columns) else columns[start:stop]
+            piece, at_times = columns, times
+            if stop - start != len(columns):
+                piece = columns[start:stop]
+                at_times = times if times is None else times[start:stop]
             try:
-                made += await self._run(piece)
+                made += await self._run(piece, at_times)
             except MisconfiguredError:
                 raise  # No row could pass.
             except Exception as error:
@@ -107,11 +154,27 @@ class ColumnActor(OperatorActor):
                 bad.append((at, batch.records[at], error, None))
         return made
 
-    async def _run(self, columns: Columns) -> list[Columns]:
-        work = self._columns.process_columns
-        if len(columns) <= _FEW:
-            return list(work(columns))
-        return await self._context.compute(lambda: list(work(columns)))
+    async def _run(self, columns: Columns, times: Times) -> list[Columns]:
+        def work() -> list[Columns]:
+            if times is None:
+                return list(self._columns.process_columns(columns))
+            return list(self._columns.process_columns_at(columns, times))
+
+        def work_in_thread() -> list[Columns]:
+            # Not by the clock on the wall, which also counts how long the thread had to wait.
+            began = thread_time()
+            made = work()
+            self._seconds_each = (thread_time() - began) / count
+            return made
+
+        count = len(columns)
+        if count > _FEW and count * self._seconds_each > TURN:
+            return await self._context.compute(work_in_thread)
+        began = self.monotonic()
+        made = work()
+        if count > _FEW:
+            self._seconds_each = (self.monotonic() - began) / count
+        return made
 
     async def _emit_unowed(self, results: Iterable[object]) -> None:
         """Emit what comes of memory, not of a record: no source waits for it."""

@@ -19,7 +19,7 @@ from .actor import TURN_RECORDS
 from .operator_actor import OperatorActor
 from .surroundings import Surroundings
 
-__all__ = ["EventTimeActor"]
+__all__ = ["Errors", "EventTimeActor"]
 
 _SMALL = 32
 """Records: so many are asked for their times in one go."""
@@ -118,6 +118,10 @@ class EventTimeActor(OperatorActor):
             await self.emit(Batch(out, batch.receipt, timed, batch.born))
         else:
             batch.receipt.settle()
+        await self._tell_in_time(count)
+
+    async def _tell_in_time(self, count: int) -> None:
+        """Tell the watermark after so many records more, or when there is nothing to read."""
         self._untold += count
         if self._untold >= TURN_RECORDS or (self.inbox is not None and not self.inbox.ready()):
             await self._tell()

@@ -14,6 +14,7 @@ from ..errors import LateError, RuntimeFault
 from ..memory import Kept, Memory
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
+from ..piling import ENOUGH, Piling
 from ..receipt import Receipt
 from ..signals import End, LanesLeft, Signal, Trigger, Watermark
 from ..stores import Segment
@@ -21,7 +22,7 @@ from ..trail import Trail
 from .slicing_actor import SlicingActor
 from .surroundings import Surroundings
 
-__all__ = ["OperatorActor"]
+__all__ = ["OperatorActor", "Times"]
 
 Times = Sequence[float] | None
 """The time of each record of a batch; None for an operator that does not ask."""
@@ -126,6 +127,21 @@ class OperatorActor(SlicingActor):
                 await self._heed(item)
                 if isinstance(item, End):
                     return
+
+    async def receive(self, seconds: float | None = None) -> Batch | Signal | None:
+        """The next item. While each turn of the others brings more of them, it is waited for."""
+        inbox = self.inbox
+        if isinstance(inbox, Piling):
+            if not inbox.ready():
+                await self.await_input(seconds)
+            held = inbox.held()
+            while 0 < held < ENOUGH:
+                await self.rest()
+                before, held = held, inbox.held()
+                if held == before:
+                    break
+            return inbox.take()
+        return await super().receive(seconds)
 
     def _until_wake(self) -> float | None:
         at = None if self._was_ended else self._operator.wake_at()

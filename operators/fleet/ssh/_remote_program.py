@@ -24,8 +24,8 @@ from functools import cache
 __all__ = ["LAUNCHER", "program"]
 
 LAUNCHER = (
-    """test -x /usr/bin/perl && exec /usr/bin/perl -e 'RUN:for(;;){sysread STDIN,$p,65536,length$p """
-    r"""or exit until$p=~/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@}'"""
+    """test -x /usr/bin/perl && exec /usr/bin/perl -e 'RUN:for(;;){sysread STDIN,$p,65536,"""
+    r"""length$p or exit until$p=~/^(#\S+\n).*?^\1(.*?^)\1/ms;eval$2;die$@}'"""
     """ || exec /bin/sh -c 'n=$(printf "\\nx");n=${n%x};p=;IFS= read -r e;"""
     """while IFS= read -r l;do case $l in "$e")break;;esac;p=$p$l$n;done;eval "$p"'"""
 )

@@ -15,7 +15,7 @@ def test_records_without_keys_are_told_and_not_taken_for_pairs() -> None:
     left = graph.read("orders", sources.records(orders)).event_time(
         lambda row: row["at"], unit="s", name="ordered"
     )
-    right: Any = graph.read("prices", sources.records(orders)).event_time(
+    right = graph.read("prices", sources.records(orders)).event_time(
         lambda row: row["at"], unit="s", name="priced"
     )
     keyed = right.key_by(lambda row: row["user"])
