@@ -14,11 +14,15 @@ _FIRST, _FACTOR = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9
 
 
 def arrays() -> Any:
-    """The module numpy. Raises MissingExtra without it."""
+    """The module numpy. Raises MissingExtra without it.
+
+    Its extra is one of its own: where it is installed, Arrow loads it at every start of everything
+    on columns, which takes longer than some files.
+    """
     try:
         import numpy
     except ImportError:
-        raise MissingExtra("a join of columns", "sql") from None
+        raise MissingExtra("a join of columns", "join") from None
     return numpy
 
 

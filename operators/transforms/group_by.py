@@ -194,14 +194,14 @@ def grouping_sets(
         raise ValueError(
             "unit= and lateness= are of the times of windows: say window= and time= too"
         )
+    if mode == "complete" and in_seconds(lateness, "lateness"):
+        raise ValueError(
+            "mode='complete' keeps all windows, so that no row is late: leave out lateness="
+        )
     if not isinstance(cast("object", measures), Mapping):
         raise TypeError(
             f"measures is a dict by the names of the results, such as {{'n': aggregates.count()}}, "
             f"not {measures!r}"
-        )
-    if mode == "complete" and in_seconds(lateness, "lateness"):
-        raise ValueError(
-            "mode='complete' keeps all windows, so that no row is late: leave out lateness="
         )
     placed = None
     if window is not None and time is not None:

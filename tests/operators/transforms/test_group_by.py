@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -522,3 +525,26 @@ def test_the_groups_of_a_batch_are_what_costs_not_its_rows() -> None:
     rows = pa.table({"k": [n % 7 for n in range(50_000)]})
     keys, said = partial_groups.partial_groups(rows, ["k"], aggregates.count().kernels())
     assert len(list(keys)) == len(said[0]) == 7
+
+
+def test_groups_of_files_load_nothing_of_arrow_that_takes_longer_than_a_file(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.json").write_text('{"k": "a", "n": 1, "x": 0.5}\n')
+    program = f"""
+import sys
+from thalweg import Graph
+from thalweg.operators import aggregates, cube, sinks, sources
+graph, out = Graph("loaded"), []
+rows = graph.read("rows", sources.files({str(tmp_path)!r}, format="ndjson"))
+measures = {{"n": aggregates.count(), "mean": aggregates.mean("x")}}
+rows.via("groups", cube("k", measures=measures), volatile=True).to("out", sinks.collect(out))
+graph.run()
+assert len(out) == 2, out
+slow = ("pyarrow.compute", "pyarrow.acero", "pyarrow.dataset", "pandas", "thalweg.operators.fleet")
+print([name for name in slow if name in sys.modules])
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=50
+    )
+    assert told.stdout == "[]\n"
