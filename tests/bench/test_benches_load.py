@@ -258,9 +258,9 @@ def test_analytics_time_compares_windows_and_joins_with_bytewax(tmp_path: Path) 
         pytest.skip(result["figures"][0]["measured"])
     assert names(result) == ["bytewax: windows", "thalweg: windows, records",
                              "thalweg: windows, columns"]  # fmt: skip
-    assert names(result, 1) == ["bytewax: join", "thalweg: join"]
+    assert names(result, 1) == ["bytewax: join", "thalweg: join, records", "thalweg: join, columns"]
     same = [figure for figure in result["figures"] if "same result" in figure["text"]]
-    assert len(same) == 3
+    assert len(same) == 4
     assert all(figure["reached"] for figure in same), same
 
 
