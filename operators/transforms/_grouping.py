@@ -202,10 +202,11 @@ class Grouping(ColumnOperator):
                 found, said = partial_groups(table, (*first, *keys), self._kernels)
                 yield [self._whole(at, key, len(first), has) for key in found], self._gathered(said)
             return
-        found, said = partial_groups(table, (*first, *self.keys), self._kernels)
+        number = (0,) if self._plain else ()
+        found, said = partial_groups(table, (*first, *self.keys), self._kernels, number)
         laters = self._gathered(said)
         if self._plain:
-            yield [(0, *key) for key in found], laters
+            yield list(found), laters
             return
         # Each is a part of one group of each set.
         sets = list(enumerate(self._has))

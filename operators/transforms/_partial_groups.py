@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import repeat
 from typing import Any
 
 from ...runtime.contracts import MisconfiguredError, arrow
@@ -20,9 +21,11 @@ _LARGEST = 2**63 - 1
 
 
 def partial_groups(
-    table: Any, keys: Sequence[str], kernels: Sequence[Kernel]
+    table: Any, keys: Sequence[str], kernels: Sequence[Kernel], first: Key = ()
 ) -> tuple[Iterator[Key], list[list[Any]]]:
     """The groups of the rows, and what each kernel says of all of them, in their order.
+
+    With `first`, each group begins with that.
 
     Raises MisconfiguredError for a column that there is not, or that a kernel cannot take.
     """
@@ -64,9 +67,10 @@ def partial_groups(
     for at, there in zip(odd, values[count + len(kernels) :], strict=True):
         most = values[count + at]
         values[count + at] = [math.nan if nan else m for m, nan in zip(most, there, strict=True)]
-    each_key: Iterator[Key] = zip(*values[:count], strict=True)
+    ahead = [repeat(one, found.num_rows) for one in first]
+    each_key: Iterator[Key] = zip(*ahead, *values[:count], strict=True)
     if not keys:
-        each_key = iter([()] * found.num_rows)
+        each_key = iter([first] * found.num_rows)
     elif any(pa.types.is_floating(found.column(at).type) for at in range(count)):
         each_key = (tuple(NAN if one != one else one for one in key) for key in each_key)
     return each_key, values[count : count + len(kernels)]
