@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ...operators import sinks, sources
 from ...operators.fleet import Probe, ProbeLimits, ProbeResult, SshAccess, Target
-from ...runtime.errors import JobFailed
 from ...runtime.graph import Graph
+from .broken_pipe import broken_pipe_told
 
 __all__ = ["probe_by_hand"]
 
@@ -28,13 +28,6 @@ async def probe_by_hand(
     graph = Graph("probe")
     source = sources.ssh_probe(targets, [probe], every=1.0, sweeps=1, access=access, limits=limits)
     graph.read("results", source).to("results_out", sinks.each(each))
-    try:
+    with broken_pipe_told():
         async with graph.start() as job:
             await job.wait()
-    except JobFailed as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, BrokenPipeError):  # whoever read our output has gone
-                raise cause from None
-            cause = cause.__cause__
-        raise

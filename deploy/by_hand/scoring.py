@@ -11,10 +11,11 @@ import orjson
 from ...operators import Prediction, score, sinks, sources
 from ...operators.endpoints import Endpoint
 from ...runtime.contracts import DeadLetter, Retry, Sink
-from ...runtime.errors import DataError, JobFailed
+from ...runtime.errors import DataError
 from ...runtime.graph import Graph
 from ...runtime.job import Job
 from ..exit_status import UsageError
+from .broken_pipe import broken_pipe_told
 from .given_records import Given, Record, decoded
 from .opened import limited, opened
 from .read_ahead import ReadAhead
@@ -96,20 +97,13 @@ async def _scored(
 
 
 async def _run(graph: Graph) -> None:
-    try:
+    with broken_pipe_told():
         async with graph.start() as job:
             telling = asyncio.create_task(_tell_of_waits(job))
             try:
                 await job.wait()
             finally:
                 telling.cancel()
-    except JobFailed as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, BrokenPipeError):  # whoever read our output has gone
-                raise cause from None
-            cause = cause.__cause__
-        raise
 
 
 async def _tell_of_waits(job: Job) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from time import thread_time
 from typing import cast
 
-from ..batch import Batch, Records
+from ..batch import Batch
 from ..columns import Columns, Late
 from ..context import Context
 from ..contracts import ColumnOperator
@@ -16,6 +16,7 @@ from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
 from .actor import TURN
+from .gathered import gathered
 from .operator_actor import OperatorActor, Times
 from .rejection import Refused
 from .surroundings import Surroundings
@@ -53,7 +54,7 @@ class ColumnActor(OperatorActor):
         counts.records_in += count
         columns, places, bad = batch.columns, None, list[Refused]()
         if columns is None:
-            columns, places, bad = self._gathered(batch.records)
+            columns, places, bad = gathered(self._gathering, batch.records, counts, self.monotonic)
         whole = batch.came_from()
         made: list[Columns] = []
         if len(columns):
@@ -88,17 +89,6 @@ class ColumnActor(OperatorActor):
             port = LATE if late else "out"
             await self.emit(Batch.of_columns(one, receipt, origins, batch.born), port)
         batch.receipt.settle()
-
-    def _gathered(self, records: Records) -> tuple[Columns, Sequence[int], list[Refused]]:
-        """Records as columns, with the index of each row, and those that are no row."""
-        began = self.monotonic()
-        columns, refused = self._gathering.of(records)
-        self.each[0].converting += self.monotonic() - began
-        self.each[0].converted += len(columns)
-        places: Sequence[int] = range(len(records))
-        if refused:
-            places = [at for at in places if at not in refused]
-        return columns, places, [(at, records[at], error, None) for at, error in refused.items()]
 
     def _times_of(self, origins: Origins | None, places: Sequence[int] | None, count: int) -> Times:
         """The time of each row, for an operator that asks."""

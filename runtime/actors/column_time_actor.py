@@ -15,6 +15,7 @@ from ..gathering import Gathering
 from ..nodes import LATE, Node
 from ..origins import Origins
 from .event_time_actor import Errors, EventTimeActor
+from .gathered import gathered
 from .rejection import Refused
 from .surroundings import Surroundings
 
@@ -35,7 +36,7 @@ class ColumnTimeActor(EventTimeActor):
         columns, bad = batch.columns, list[Refused]()
         places: Sequence[int] = range(count)
         if columns is None:
-            columns, places, bad = self._gathered(batch)
+            columns, places, bad = gathered(self._gathering, batch.records, counts, self.monotonic)
             if bad:
                 origins = origins.take(places)
         late = list[int]()
@@ -67,17 +68,6 @@ class ColumnTimeActor(EventTimeActor):
         else:
             batch.receipt.settle()
         await self._tell_in_time(count)
-
-    def _gathered(self, batch: Batch) -> tuple[Columns, Sequence[int], list[Refused]]:
-        """The records as columns, with the place of each row, and those that are no row."""
-        began, records = self.monotonic(), batch.records
-        columns, refused = self._gathering.of(records)
-        self.each[0].converting += self.monotonic() - began
-        self.each[0].converted += len(columns)
-        places: Sequence[int] = range(len(records))
-        if refused:
-            places = [at for at in places if at not in refused]
-        return columns, places, [(at, records[at], error, None) for at, error in refused.items()]
 
     def _times_in(self, columns: Columns, origins: Origins) -> tuple[Sequence[float], Any, Errors]:
         """The time of each row; the same as an array, where all are times; what was refused."""

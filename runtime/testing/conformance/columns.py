@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ...columns import Columns, Late, Row
 from ...contracts import ColumnOperator
 from ...signals import Trigger, Watermark
-from ..contexts import context, instance
 from ..stepping import Wake, recall, remember, remembers, step
 from .expecting import expect
+from .opened import Opened
 
 __all__ = ["COLUMN_CHECKS", "ColumnCase"]
 
@@ -56,24 +56,13 @@ class ColumnCase:
         return pieces
 
 
-class _Run:
+class _Run(Opened[ColumnOperator]):
     """One job's copy of an operator, and the rows that it has made."""
 
     def __init__(self, prototype: ColumnOperator) -> None:
-        self.operator = instance(prototype)
+        super().__init__(prototype)
         self.rows: list[Row] = []
         self.late: list[Row] = []
-
-    async def __aenter__(self) -> _Run:
-        try:
-            await self.operator.open(context())
-        except BaseException:
-            await self.operator.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.operator.close()
 
     def give(self, given: Iterable[Given]) -> None:
         for one in given:

@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 
 from ...contracts import LateError, Operator
 from ...signals import Watermark
-from ..contexts import context, instance
 from ..stepping import (
     Wake,
     asks_for_times,
@@ -21,6 +20,7 @@ from ..stepping import (
     step,
 )
 from .expecting import expect
+from .opened import Opened
 
 __all__ = ["OPERATOR_CHECKS", "OperatorCase"]
 
@@ -58,24 +58,13 @@ class OperatorCase(Generic[R, S]):
     late: Sequence[object] = ()
 
 
-class _Run:
+class _Run(Opened[Operator[Any, Any]]):
     """One job's copy of an operator, and what it has emitted."""
 
     def __init__(self, prototype: Operator[Any, Any]) -> None:
-        self.operator = instance(prototype)
+        super().__init__(prototype)
         self.records: list[object] = []
         self.late: list[object] = []
-
-    async def __aenter__(self) -> _Run:
-        try:
-            await self.operator.open(context())
-        except BaseException:
-            await self.operator.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.operator.close()
 
     def give(self, values: Sequence[object]) -> None:
         for value in values:
