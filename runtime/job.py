@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .accounts import progress_of
-from .actors import Actor, RegroupActor, SourceActor, Surroundings
+from .actors import Actor, SourceActor, Surroundings
 from .adjusting import adjust
 from .checkpoints.keeper import Keeper
 from .checkpoints.manifest import check_without_store
@@ -20,6 +20,7 @@ from .clock import Clock
 from .context import Context
 from .counters import Counters
 from .course import Course
+from .credit import Credit
 from .errors import ThalwegError
 from .jobs import jobs
 from .plan import Plan
@@ -380,17 +381,17 @@ class Job:
         )
 
     def _build(self, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
-        graph = self.plan.graph
+        graph, credit = self.plan.graph, Credit(self._course)
         around = Surroundings(
             graph.name,
             loop,
             clock,
             limit=graph.max_batch_size,
             context=self._context,
-            starved=self._starved,
-            held_up=self._held_up,
+            starved=credit.starved,
+            held_up=credit.held_up,
             suspended=self._suspended,
-            credit_changed=self._credit_changed,
+            credit_changed=credit.changed,
             checkpoints=None if self._keeper is None else self._keeper.coordinator,
             anew=started_anew(self.plan),
             triggered=self._triggers.triggered,
@@ -418,21 +419,6 @@ class Job:
             if isinstance(actor, SourceActor):
                 actor.drain()
 
-    def _starved(self) -> bool:
-        live = [a for a in self.actors if isinstance(a, SourceActor) and not a.finished]
-        return bool(live) and all(actor.waits_for_credit for actor in live)
-
     def _suspended(self) -> bool:
         course = self._course
         return course.state == "suspending" and not course.failure and not course.cancelled
-
-    def _held_up(self) -> bool:
-        return any(a.waits_for_credit for a in self.actors if isinstance(a, SourceActor))
-
-    def _credit_changed(self) -> None:
-        starved = self._starved()
-        for actor in self.actors:
-            if not isinstance(actor, RegroupActor) or actor.inbox is None:
-                continue
-            if starved or actor.rule.linger is None:
-                actor.inbox.wake()
