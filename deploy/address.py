@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
 
+from ..runtime.dataclass import dataclass
 from ..runtime.errors import ThalwegError
 
 __all__ = ["Address", "AddressError", "listen", "parse_address"]

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import orjson
 
+from ..runtime.dataclass import dataclass
 from ..runtime.errors import MissingExtra, ThalwegError
 from ..runtime.progress import Progress
 from ..runtime.tables.answer import Answer

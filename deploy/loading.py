@@ -10,10 +10,10 @@ import stat
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from ..runtime.dataclass import dataclass
 from ..runtime.errors import GraphError, SettingError
 from ..runtime.graph import Graph
 from ..runtime.nodes import nearest

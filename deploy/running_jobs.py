@@ -11,12 +11,13 @@ import fcntl
 import os
 import stat
 from collections.abc import Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from ..runtime.dataclass import dataclass
 from ..runtime.errors import ThalwegError
 from ..runtime.nodes import nearest
 

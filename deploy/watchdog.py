@@ -9,8 +9,9 @@ import sysconfig
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
+
+from ..runtime.dataclass import dataclass
 
 __all__ = ["Blocked", "Watchdog"]
 

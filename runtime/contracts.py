@@ -25,6 +25,7 @@ from .bookmarks import Bookmark
 from .columns import Columns, Late, Row, arrow
 from .context import Context, Fence
 from .counters import Counter
+from .dataclass import dataclass
 from .dead_letters import Cause, DeadLetter
 from .did_you_mean import did_you_mean, nearest
 from .durations import Duration, in_seconds
@@ -66,7 +67,7 @@ __all__ = [
     "MissingExtra", "Operator", "Origin", "Outcome", "QueryError", "Read", "Rejected", "Results",
     "Retry", "Row", "Sink", "Source", "StateLost", "StateMismatch", "TableMissing", "TableMode",
     "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Watermark", "WhenDown",
-    "WhenMisconfigured", "arrow", "did_you_mean", "in_seconds", "nearest",
+    "WhenMisconfigured", "arrow", "dataclass", "did_you_mean", "in_seconds", "nearest",
 ]  # fmt: skip
 
 R_contra = TypeVar("R_contra", contravariant=True)

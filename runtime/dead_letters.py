@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from .dataclass import dataclass
 from .origins import Origin
 from .trail import Attempt, Trail
 

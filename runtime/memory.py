@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from .contracts import Operator
+from .dataclass import dataclass
 from .errors import StateMismatch
 from .nodes import Node, is_a, overrides
 from .state import KeyedState

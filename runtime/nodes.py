@@ -6,9 +6,10 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from .dataclass import dataclass
 from .did_you_mean import nearest as most_similar
 from .errors import GraphError
 

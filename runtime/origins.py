@@ -9,7 +9,8 @@ time of each of its records, which is bent as the positions are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from .dataclass import dataclass
 
 __all__ = ["Origin", "Origins"]
 

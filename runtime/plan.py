@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from .contracts import ColumnOperator, Operator, Sink
+from .dataclass import dataclass
 from .errors import GraphError
 from .forms import Conversion, in_columns, made_of, wanted, works_on_columns
 from .memory import remembers as _remembers

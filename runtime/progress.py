@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Literal
 
+from .dataclass import dataclass
 from .endpoint_statistics import EndpointStatistics
 
 __all__ = [

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from .contracts import Sink, Source
+from .dataclass import dataclass
 from .nodes import Node
 from .plan import Plan
 from .roles import as_sink, as_source, sink_role, source_role

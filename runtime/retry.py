@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from .dataclass import dataclass
 from .nodes import is_count, is_seconds
 
 if TYPE_CHECKING:

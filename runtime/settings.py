@@ -8,9 +8,10 @@ import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar, Union, cast
 
+from .dataclass import dataclass
 from .errors import SettingError
 from .nodes import declared_at, nearest
 

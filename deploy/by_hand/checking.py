@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from statistics import median
 
 from ...operators.endpoints import Endpoint
 from ...operators.endpoints.fields import FieldMap
+from ...runtime.dataclass import dataclass
 from ...runtime.errors import (
     BusyError,
     DataError,

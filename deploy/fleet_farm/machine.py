@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from ...runtime.dataclass import dataclass
 
 __all__ = ["Machine", "listening"]
 

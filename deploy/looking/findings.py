@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from ...runtime.dataclass import dataclass
 from .found_files import Format
 
 __all__ = ["ColumnFindings", "Counts", "Findings", "declaration"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ...runtime.dataclass import dataclass
 from ...runtime.errors import ThalwegError
 from ...runtime.nodes import nearest
 

@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TextIO
 
+from ...runtime.dataclass import dataclass
 from ...runtime.errors import ThalwegError
 
 __all__ = ["Limits", "Watched"]

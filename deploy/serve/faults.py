@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, cast
 
+from ...runtime.dataclass import dataclass
 from ...runtime.did_you_mean import did_you_mean
 from ...runtime.durations import in_seconds
 from ...runtime.errors import ThalwegError

@@ -9,9 +9,10 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from ...runtime.dataclass import dataclass
 from ...runtime.errors import MisconfiguredError, MissingExtra, ThalwegError
 from ..address import Address
 from .faults import Faults

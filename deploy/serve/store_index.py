@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import orjson
 
+from ...runtime.dataclass import dataclass
 from .stored_model import StoredModel
 
 __all__ = ["StoreIndex"]

@@ -10,7 +10,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from ...runtime.dataclass import dataclass
 
 __all__ = ["Result", "Work", "fork_each"]
 

@@ -8,13 +8,14 @@ import random
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
 from ...runtime.contracts import Source
+from ...runtime.dataclass import dataclass
 from ...runtime.errors import GraphError, ThalwegError
 from ...runtime.graph import Graph
 from ...runtime.roles import source_role

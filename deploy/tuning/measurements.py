@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ...runtime.dataclass import dataclass
 from ...runtime.tuning.dials import Dials
 from ...runtime.tuning.objective import Throughput
 from ...runtime.tuning.trial import Measured

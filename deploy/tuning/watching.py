@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ...runtime.dataclass import dataclass
 from ...runtime.tuning.dials import Dials
 from ...runtime.tuning.meter import Observer, quantile
 from .measurements import Measurements

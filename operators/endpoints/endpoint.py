@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from ...runtime.contracts import Context, DataError, EndpointStatistics
+from ...runtime.contracts import Context, DataError, EndpointStatistics, dataclass
 
 __all__ = ["Answer", "Endpoint", "UnwritableError"]
 

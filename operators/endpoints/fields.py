@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from math import isfinite
@@ -11,7 +10,7 @@ from numbers import Integral, Real
 from operator import itemgetter
 from typing import cast
 
-from ...runtime.contracts import DataError
+from ...runtime.contracts import DataError, dataclass
 
 __all__ = ["Field", "FieldMap"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from ...runtime.contracts import dataclass
 
 __all__ = ["Headers", "Response"]
 

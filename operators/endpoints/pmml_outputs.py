@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ...runtime.contracts import dataclass
 from .tensors import Tensor
 
 __all__ = ["PmmlOutput", "PmmlOutputs"]

@@ -6,10 +6,11 @@ import io
 import pickle
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from ...runtime.contracts import dataclass
 
 __all__ = ["Reference", "refer"]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, MisconfiguredError, did_you_mean
+from ...runtime.contracts import DataError, MisconfiguredError, dataclass, did_you_mean
 
 __all__ = ["Layout", "Tensor", "arrange", "columns_of", "datatype_of", "described", "fitting"]
 

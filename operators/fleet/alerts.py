@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
 
-from ...runtime.contracts import Context, DataError, Duration, KeyedState, Operator, in_seconds
+from ...runtime.contracts import (
+    Context,
+    DataError,
+    Duration,
+    KeyedState,
+    Operator,
+    dataclass,
+    in_seconds,
+)
 from .probes.probe_result import OUTCOMES, ProbeOutcome, ProbeResult
 
 if TYPE_CHECKING:

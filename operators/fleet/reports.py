@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
-from ...runtime.contracts import Context, Duration, KeyedState, Operator, in_seconds
+from ...runtime.contracts import Context, Duration, KeyedState, Operator, dataclass, in_seconds
 from .sweeps.sweep_summary import SweepSummary
 
 if TYPE_CHECKING:

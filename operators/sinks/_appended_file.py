@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from ...runtime.contracts import Context, Fence, MisconfiguredError
+from ...runtime.contracts import Context, Fence, MisconfiguredError, dataclass
 from ._files import append, checksum, rename, sync_folder
 from ._hidden_file import HiddenFile
 from ._hidden_parts import HiddenParts

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import orjson
 
-from ...runtime.contracts import Context, Fence, MisconfiguredError
+from ...runtime.contracts import Context, Fence, MisconfiguredError, dataclass
 from ._files import can_sync_all, checksum, rename, sync_all, sync_folder
 from ._folder_files import hold_folder, open_in, size_in
 from ._hidden_file import HiddenFile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from operator import length_hint
 
@@ -13,7 +12,7 @@ from ._readable import readable
 
 __all__ = ["encode"]
 
-_FIELDS = [field.name for field in dataclasses.fields(DeadLetter)]
+_FIELDS = DeadLetter.__match_args__
 
 
 def encode(records: Sequence[object]) -> tuple[bytearray, dict[int, Exception]]:

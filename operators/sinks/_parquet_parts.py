@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import IO, Any
 
-from ...runtime.contracts import MisconfiguredError
+from ...runtime.contracts import MisconfiguredError, dataclass
 from ._arrow_rows import ArrowRows, arrow, schema_of_records
 from ._epoch_folder import EpochFolder, Staged
 from ._write_failed import WriteFailed

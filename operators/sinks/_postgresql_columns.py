@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from ...runtime.contracts import MisconfiguredError
+from ...runtime.contracts import MisconfiguredError, dataclass
 from ._postgresql_link import Connection
 from ._rows import Kind
 from ._tables import TableOptions, quoted

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from typing import cast
 
-from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError
+from ...runtime.contracts import DataError, MisconfiguredError, UnavailableError, dataclass
 from ._postgresql_columns import Columns
 from ._postgresql_link import Connection, PostgresqlLink, is_of_the_row
 from ._postgresql_staging import PostgresqlStaging, Put, Row

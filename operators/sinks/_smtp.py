@@ -7,7 +7,6 @@ import socket
 import ssl
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from ...runtime.contracts import (
     MisconfiguredError,
     ThalwegError,
     UnavailableError,
+    dataclass,
 )
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ import decimal
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
-from ...runtime.contracts import DataError, MisconfiguredError
+from ...runtime.contracts import DataError, MisconfiguredError, dataclass
 from ._rows import Kind, Rows, as_json, infer_kinds
 from ._sqlite_file import SqliteFile
 from ._sqlite_staging import SqliteStaging

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
-from ...runtime.contracts import Context, Fence, MisconfiguredError, StateLost
+from ...runtime.contracts import Context, Fence, MisconfiguredError, StateLost, dataclass
 from ._tables import EPOCHS
 
 __all__ = ["Prepared", "StagedRows"]

@@ -7,7 +7,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ...runtime.contracts import (
     TableMode,
     UnavailableError,
     arrow,
+    dataclass,
 )
 from ._files import sync_folder
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
+from ...runtime.contracts import dataclass
 from ._rows import Kind, is_name
 
 __all__ = ["EPOCHS", "TableOptions", "insert", "quoted"]

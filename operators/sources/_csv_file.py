@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from ...runtime.contracts import DataError, MisconfiguredError, Rejected
+from ...runtime.contracts import DataError, MisconfiguredError, Rejected, dataclass
 from ._csv_columns import CellError, CellType, Columns, Record
 from ._csv_rows import Row, Rows, beginning, too_long
 from ._encoding import BOM

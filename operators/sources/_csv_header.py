@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import TextIO
 
+from ...runtime.contracts import dataclass
 from ._file_schema import text
 from ._tame_lines import LONGEST
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from ...runtime.contracts import dataclass
 from ._encoding import undecodable
 
 __all__ = ["Row", "Rows", "beginning", "too_long"]

@@ -6,8 +6,9 @@ import fnmatch
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from stat import S_ISREG
+
+from ...runtime.contracts import dataclass
 
 __all__ = ["Found", "list_files"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import Columns, DataError, Rejected, arrow
+from ...runtime.contracts import Columns, DataError, Rejected, arrow, dataclass
 from ._csv_header import CsvHeader, csv_header, csv_reader
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader

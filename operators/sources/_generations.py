@@ -10,9 +10,8 @@ import contextlib
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 
-from ...runtime.contracts import MisconfiguredError
+from ...runtime.contracts import MisconfiguredError, dataclass
 from ._file import HEAD, fingerprint, open_file
 
 __all__ = ["Mark", "following", "locate", "rotated_from"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from itertools import accumulate
 
+from ...runtime.contracts import dataclass
 from ._file import HEAD, TAIL, digest
 
 __all__ = ["LineReader", "Lines", "Overlong"]

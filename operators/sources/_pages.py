@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...runtime.contracts import Context
+from ...runtime.contracts import Context, dataclass
 
 __all__ = ["Page", "Pages", "Row", "Selection", "checked_timeout", "quoted"]
 

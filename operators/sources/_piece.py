@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import Columns, Rejected, arrow
+from ...runtime.contracts import Columns, Rejected, arrow, dataclass
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

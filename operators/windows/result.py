@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Generic, TypeVar
+
+from ...runtime.contracts import dataclass
 
 __all__ = ["Window"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
 
 from ..batch import Records
 from ..columns import Columns
 from ..contracts import Read, Rejected, Source
+from ..dataclass import dataclass
 from ..errors import RuntimeFault
 from ..identities import Identities
 from .strands import Strands

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..batch import Batch, Records
 from ..counts import NodeCounts, streak
+from ..dataclass import dataclass
 from ..dead_letters import dead_letter, describe, location
 from ..errors import JobFailed
 from ..nodes import Node

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
 from ..bookmarks import Bookmark
+from ..dataclass import dataclass
 from ..errors import StateDamaged
 
 __all__ = ["Head", "Manifest"]

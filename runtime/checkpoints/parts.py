@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..bookmarks import Bookmark
+from ..dataclass import dataclass
 from ..stores import Segment
 
 __all__ = ["Part"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ..bookmarks import Bookmark
+from ..dataclass import dataclass
 from ..errors import StateDamaged, StateError, StateMismatch
 from ..nodes import nearest
 from ..stores import Held, Saved, SavedEpoch, Store

@@ -9,10 +9,11 @@ another state is a damaged one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from hashlib import blake2b
 from typing import Any
 
+from ..dataclass import dataclass
 from ..errors import StateDamaged
 from .store import Checkpoint, Saved
 

@@ -6,9 +6,10 @@ import asyncio
 import copy
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
+from ..dataclass import dataclass
 from ..errors import StateDamaged, StateLost
 from .store import Checkpoint, Held, Saved, SavedEpoch, Segment, Store
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from ..dataclass import dataclass
 from ..errors import StateLost
 
 __all__ = ["Checkpoint", "Held", "Saved", "SavedEpoch", "Segment", "Store"]

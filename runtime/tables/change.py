@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from ..columns import Columns
+from ..dataclass import dataclass
 
 __all__ = ["Change", "TableMode"]
 

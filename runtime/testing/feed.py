@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar, cast, overload
 
 from ..answers import Answer
 from ..contracts import BatchFunction, Operator, Sink
+from ..dataclass import dataclass
 from ..dead_letters import DeadLetter, dead_letter
 from ..errors import LateError, RuntimeFault
 from ..origins import Origin

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from ..bookmarks import Bookmark
 from ..context import Context
 from ..contracts import Read, Source
+from ..dataclass import dataclass
 from ..errors import RuntimeFault, ThalwegError
 from ..signals import Barrier, Watermark
 from .tally import Tally

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from ..contracts import Operator
+from ..dataclass import dataclass
 from ..errors import RuntimeFault
 from ..nodes import overrides
 from ..signals import Watermark

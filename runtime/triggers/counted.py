@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ..actors import Actor, EventTimeActor, OperatorActor, SourceActor
 from ..contracts import ColumnOperator
+from ..dataclass import dataclass
 from ..memory import Kept
 from ..seen_times import SeenTimes
 

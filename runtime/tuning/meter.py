@@ -6,8 +6,9 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from ..dataclass import dataclass
 
 __all__ = ["CallMeter", "CallStatistics", "Observer", "quantile"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..dataclass import dataclass
 from ..nodes import is_count, is_seconds
 
 __all__ = ["Throughput"]

@@ -6,11 +6,10 @@ import asyncio
 import inspect
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, cast, overload
 
-from ....runtime.contracts import DataError, Duration, in_seconds
+from ....runtime.contracts import DataError, Duration, dataclass, in_seconds
 from .probe_result import ProbeResult
 from .thread_per_call import ThreadPerCall
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ....runtime.contracts import Duration, MisconfiguredError, in_seconds
+from ....runtime.contracts import Duration, MisconfiguredError, dataclass, in_seconds
 from ._template import placeholders
 
 __all__ = ["Probe", "probe", "script"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from ....runtime.contracts import dataclass
 from ..wall_clock import wall_clock
 from .probe import Probe
 from .probe_result import ProbeOutcome, ProbeResult

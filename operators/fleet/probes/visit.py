@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from ....runtime.contracts import dataclass
 from ..targets.target import Target
 from .probe import Probe
 

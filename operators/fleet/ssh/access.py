@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ....runtime.contracts import dataclass
 from ...endpoints.secret import Secret
 
 __all__ = ["SshAccess"]

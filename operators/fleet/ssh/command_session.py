@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import Protocol
 
+from ....runtime.contracts import dataclass
 from .remote_run import RemoteRun
 
 __all__ = ["CommandSession", "Printed"]

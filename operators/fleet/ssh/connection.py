@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import asyncssh
 
+from ....runtime.contracts import dataclass
 from .allowance import Allowance, OutOfTime
 from .command_session import CommandSession, Printed
 from .not_reached import NotReached

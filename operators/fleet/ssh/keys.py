@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
-from ....runtime.contracts import MisconfiguredError
+from ....runtime.contracts import MisconfiguredError, dataclass
 from .access import SshAccess
 
 __all__ = ["Keys", "read_keys"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from ....runtime.contracts import MisconfiguredError
+from ....runtime.contracts import MisconfiguredError, dataclass
 
 __all__ = ["Expected", "KnownHosts"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import cast
 
-from ....runtime.contracts import Duration, in_seconds
+from ....runtime.contracts import Duration, dataclass, in_seconds
 
 __all__ = ["ProbeLimits"]
 

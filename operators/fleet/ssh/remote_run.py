@@ -6,9 +6,9 @@ import math
 import re
 import secrets
 import shlex
-from dataclasses import dataclass
 from typing import Literal
 
+from ....runtime.contracts import dataclass
 from ..probes._template import command_with, known_of, text_with
 from ..probes.probe import Probe
 from ..targets.target import Target

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from ....runtime.contracts import Context, DataError, KeyedState, Operator
+from ....runtime.contracts import Context, DataError, KeyedState, Operator, dataclass
 from ..probes.probe_result import OUTCOMES, ProbeResult
 from .sweep_summary import Standing, SweepSummary, standing_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from ....runtime.contracts import MisconfiguredError
+from ....runtime.contracts import MisconfiguredError, dataclass
 from .node_set import MOST_NAMES
 from .target import Target
 

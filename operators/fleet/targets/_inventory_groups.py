@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
-from ....runtime.contracts import MisconfiguredError
+from ....runtime.contracts import MisconfiguredError, dataclass
 from ._gathering import Gathering, LoadedTargets
 from ._patterns import nearest
 from .node_set import MOST_NAMES, expanded

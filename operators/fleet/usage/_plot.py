@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+
+from ....runtime.contracts import dataclass
 
 __all__ = ["Series", "plot", "thinned"]
 

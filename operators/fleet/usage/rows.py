@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from ....runtime.contracts import dataclass
 from ..probes.probe_result import ProbeResult
 from ..sweeps.sweep_summary import SweepSummary
 from .samples import UsageSample

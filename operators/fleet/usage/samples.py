@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypedDict
 
-from ....runtime.contracts import KeyedState, Operator
+from ....runtime.contracts import KeyedState, Operator, dataclass
 from ..probes.probe_result import ProbeResult
 from .usage import DiskWear, Facts, Session, Usage, parse_usage
 

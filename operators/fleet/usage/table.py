@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from ....runtime.contracts import dataclass
 from ...sinks._tables import quoted
 from .query_rows import query_rows
 from .rows import ATTEMPTS, SAMPLES

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
 
 from ...columns import Columns, Late, Row
 from ...contracts import ColumnOperator
+from ...dataclass import dataclass
 from ...signals import Trigger, Watermark
 from ..stepping import Wake, recall, remember, remembers, step
 from .expecting import expect

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from operator import eq
 from typing import Any, Generic, TypeVar
 
 from ...answers import checked
 from ...contracts import BatchFunction
+from ...dataclass import dataclass
 from ..caller import Caller
 from ..contexts import context, instance
 from .expecting import expect, in_time

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ...contracts import LateError, Operator
+from ...dataclass import dataclass
 from ...signals import Watermark
 from ..stepping import (
     Wake,

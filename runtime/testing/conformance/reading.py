@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 from typing import Final, Generic, TypeVar, cast
 
 from ...bookmarks import Bookmark
 from ...columns import Columns
 from ...contracts import Read, Source
+from ...dataclass import dataclass
 from ...signals import Trigger, Watermark
 from ..contexts import HeldFence, context, instance
 from .expecting import in_time

@@ -5,10 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from ...contracts import Sink
+from ...dataclass import dataclass
 from ..caller import Caller
 from ..contexts import context, instance
 from .expecting import in_time

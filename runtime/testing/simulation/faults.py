@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from ...dataclass import dataclass
 
 __all__ = ["FAULTS", "Census", "Fault", "Happened", "checked_kinds", "planned"]
 
