@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import thread_time
-from typing import cast
+from typing import TypeVar, cast
 
 from ..batch import Batch
 from ..columns import Columns, Late
@@ -22,6 +22,8 @@ from .rejection import Refused
 from .surroundings import Surroundings
 
 __all__ = ["ColumnActor"]
+
+T = TypeVar("T")
 
 _FEW = 256
 """Rows: so many are always worked on in the actor's own turn, since a thread would take longer."""
@@ -48,6 +50,7 @@ class ColumnActor(OperatorActor):
         self._gathering = Gathering()
         self._context: Context = around.context(name)
         self._seconds_each = _AT_FIRST
+        self._seconds_told = 2 * TURN  # It is not known what the first takes.
 
     async def _process(self, batch: Batch) -> None:
         counts, count = self.each[0], len(batch.records)
@@ -150,28 +153,35 @@ class ColumnActor(OperatorActor):
                 return list(self._columns.process_columns(columns))
             return list(self._columns.process_columns_at(columns, times))
 
-        def work_in_thread() -> list[Columns]:
-            # Not by the clock on the wall, which also counts how long the thread had to wait.
-            began = thread_time()
-            made = work()
-            self._seconds_each = (thread_time() - began) / count
-            return made
-
         count = len(columns)
-        if count > _FEW and count * self._seconds_each > TURN:
-            return await self._context.compute(work_in_thread)
-        began = self.monotonic()
-        made = work()
+        made, seconds = await self._worked(work, count * self._seconds_each if count > _FEW else 0)
         if count > _FEW:
-            self._seconds_each = (self.monotonic() - began) / count
+            self._seconds_each = seconds / count
         return made
+
+    async def _worked(self, work: Callable[[], T], expected: float) -> tuple[T, float]:
+        """What the work gives, and the seconds it took; in a thread if that is more than a turn."""
+
+        def measured(clock: Callable[[], float]) -> tuple[T, float]:
+            began = clock()
+            made = work()
+            return made, clock() - began
+
+        if expected > TURN:
+            # Not by the clock on the wall, which also counts how long the thread had to wait.
+            return await self._context.compute(measured, thread_time)
+        return measured(self.monotonic)
 
     async def _emit_unowed(self, results: Iterable[object]) -> None:
         """Emit what comes of memory, not of a record: no source waits for it."""
         if isinstance(results, tuple) and not results:
             return
         source = iter(cast("Iterable[Columns]", results))
-        while (one := await self._context.compute(lambda: next(source, None))) is not None:
+        while True:
+            one, seconds = await self._worked(lambda: next(source, None), self._seconds_told)
+            if one is None:
+                return
+            self._seconds_told = seconds
             if len(one):
                 self.each[0].records_out += len(one)
                 await self.emit(Batch.of_columns(one, Receipt(), None, self.monotonic()))
