@@ -150,10 +150,16 @@ def known_types(link: DuckDBPyConnection, schema: Schema) -> Schema:
     """
     import duckdb
 
-    known: Schema = {}
-    for name, kind in schema.items():
-        try:
-            (known[name],) = described(link, f"(select cast(null as {kind}) as one)").values()
-        except duckdb.Error as error:
-            raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
-    return known
+    try:
+        # All at once, and each of them alone only to say which of them there is not.
+        kinds = list(dict.fromkeys(schema.values()))
+        casts = ", ".join(f"cast(null as {kind}) as c{at}" for at, kind in enumerate(kinds))
+        known = dict(zip(kinds, described(link, f"(select {casts})").values(), strict=True))
+        return {name: known[kind] for name, kind in schema.items()}
+    except duckdb.Error:
+        for name, kind in schema.items():
+            try:
+                described(link, f"(select cast(null as {kind}) as one)")
+            except duckdb.Error as error:
+                raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
+        raise
