@@ -67,8 +67,7 @@ __all__ = [
     "MissingExtra", "Operator", "Origin", "Outcome", "QueryError", "Read", "Rejected", "Results",
     "Retry", "Row", "Sink", "Source", "StateLost", "StateMismatch", "TableMissing", "TableMode",
     "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Watermark", "WhenDown",
-    "WhenMisconfigured", "arrow", "did_you_mean", "in_seconds", "nearest",
-    "offer_lazily",
+    "WhenMisconfigured", "arrow", "did_you_mean", "in_seconds", "nearest", "offer_lazily",
 ]  # fmt: skip
 
 R_contra = TypeVar("R_contra", contravariant=True)
