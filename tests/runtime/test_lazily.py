@@ -40,7 +40,8 @@ def brook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTyp
     (folder / "__init__.py").write_text(PACKAGE)
     (folder / "pond.py").write_text(POND)
     (folder / "banks" / "__init__.py").write_text("")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    importlib.invalidate_caches()
     yield importlib.import_module("brook")
     for name in [name for name in sys.modules if name.partition(".")[0] == "brook"]:
         del sys.modules[name]
@@ -99,7 +100,7 @@ def test_another_value_may_be_set_and_taken_back(
         patch.setattr("brook.pond", len)
         assert brook.pond is len
     assert brook.pond is sys.modules["brook.pond"].pond
-    del brook.pond
+    delattr(brook, "pond")
     assert brook.pond is sys.modules["brook.pond"].pond
 
 
