@@ -6,8 +6,9 @@ endpoints, and one without windows without windows.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from ..runtime.contracts import offer_lazily
 
 if TYPE_CHECKING:
     from ..runtime.contracts import Throughput as Throughput
@@ -67,23 +68,27 @@ _PLACES = {
     "Joined": ".transforms._joined",
     "Prediction": ".transforms.score",
     "Throughput": "..runtime.contracts",
+    "aggregate": ".transforms.aggregate",
+    "aggregates": ".",
+    "as_of_join": ".transforms.as_of_join",
     "cube": ".transforms.group_by",
+    "derive": ".transforms.derive",
+    "endpoints": ".",
+    "fold": ".transforms.fold",
+    "group_by": ".transforms.group_by",
     "grouping_sets": ".transforms.group_by",
+    "join": ".transforms.join",
+    "join_columns": ".transforms.join_columns",
+    "join_table": ".transforms.join_table",
     "rollup": ".transforms.group_by",
+    "score": ".transforms.score",
+    "sinks": ".",
+    "sources": ".",
+    "where": ".transforms.where",
     "window": ".windows.window",
+    "windows": ".",
+    "wml_online_scoring": ".transforms.wml_online_scoring",
 }
-"""Where a name is that is neither a folder here nor that of its file in `transforms`."""
+"""Where each name is; "." for a folder."""
 
-_FOLDERS = ("aggregates", "endpoints", "sinks", "sources", "windows")
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> object:
-        """Load what is asked for, once."""
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if name in _FOLDERS:
-            return importlib.import_module(f".{name}", __name__)
-        place = _PLACES.get(name, f".transforms.{name}")
-        found = globals()[name] = getattr(importlib.import_module(place, __name__), name)
-        return found
+offer_lazily(__name__, __all__, _PLACES)

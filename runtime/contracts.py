@@ -43,6 +43,7 @@ from .errors import (
     ThalwegError,
     UnavailableError,
 )
+from .lazily import offer_lazily
 from .origins import Origin
 from .outcome import Outcome
 from .reads import Read, Rejected
@@ -68,6 +69,7 @@ __all__ = [
     "Retry", "Row", "Sink", "Source", "StateLost", "StateMismatch", "TableMissing", "TableMode",
     "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Watermark", "WhenDown",
     "WhenMisconfigured", "arrow", "dataclass", "did_you_mean", "in_seconds", "nearest",
+    "offer_lazily",
 ]  # fmt: skip
 
 R_contra = TypeVar("R_contra", contravariant=True)

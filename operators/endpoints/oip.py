@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping, Sequence
 from itertools import count
-from secrets import token_hex
 from typing import Any, Literal, Unpack, get_args
 from urllib.parse import urlunsplit
 
@@ -54,7 +54,7 @@ class Oip(HttpEndpoint):
         self._inputs: Sequence[Tensor] | None = None
         self._layout: Layout | None = None
         self._asking = asyncio.Lock()
-        self._run = token_hex(4)
+        self._run = os.urandom(4).hex()
         self._numbers = count(1)
         await super().open(context)
 

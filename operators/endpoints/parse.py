@@ -9,31 +9,17 @@ from typing import Unpack
 from ...runtime.contracts import nearest
 from .endpoint import Endpoint
 from .http_options import HttpOptions
-from .kserve_v1 import kserve_v1
-from .mlflow import mlflow
-from .oip import oip
-from .onnx import onnx
-from .pmml import pmml
-from .several import several
-from .sklearn import sklearn_text
-from .wml import wml
 
 __all__ = ["endpoint_texts", "parse_endpoint"]
 
-_PROTOCOLS: dict[str, tuple[int, Callable[..., Endpoint]]] = {
-    "onnx:": (len("onnx:"), onnx),
-    "sklearn:": (len("sklearn:"), sklearn_text),
-    "pmml:": (len("pmml:"), pmml),
-    "wml+http://": (len("wml+"), wml),
-    "wml+https://": (len("wml+"), wml),
-    "oip+http://": (len("oip+"), oip),
-    "oip+https://": (len("oip+"), oip),
-    "v1+http://": (len("v1+"), kserve_v1),
-    "v1+https://": (len("v1+"), kserve_v1),
-    "mlflow+http://": (len("mlflow+"), mlflow),
-    "mlflow+https://": (len("mlflow+"), mlflow),
-}
+_MODELS = ("onnx", "sklearn", "pmml")
 _SERVERS = ("wml", "oip", "v1", "mlflow")
+_PROTOCOLS = {
+    **{f"{model}:": model for model in _MODELS},
+    **{f"{server}+{scheme}://": server for server in _SERVERS for scheme in ("http", "https")},
+}
+"""The protocol by the prefix of a text."""
+
 _ENDINGS = {".onnx": "onnx:", ".skops": "sklearn:", ".pmml": "pmml:"}
 _ELSEWHERE = {
     "kserve": "v1", "kserve_v1": "v1", "tf": "v1", "tensorflow": "v1", "tfserving": "v1",
@@ -64,16 +50,18 @@ def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
     """
     texts = endpoint_texts(text)
     if len(texts) > 1:
+        from .several import several
+
         return several(texts, **options)
     given = {name: value for name, value in options.items() if value is not None}
-    for prefix, (cut, make) in _PROTOCOLS.items():
+    for prefix, protocol in _PROTOCOLS.items():
         if text.startswith(prefix):
-            if given and "+http" not in prefix:
+            if given and protocol not in _SERVERS:
                 raise ValueError(
                     f"an endpoint of {prefix!r} runs in this process and sends nothing, so it "
                     f"takes no {next(iter(given))}"
                 )
-            return make(text[cut:], **given)
+            return _maker(protocol)(text[len(protocol) + 1 :], **given)
     near = _nearest(text)
     meant = f" (did you mean {near}?)" if near else ""
     # What follows the prefix may hold a secret.
@@ -82,6 +70,39 @@ def parse_endpoint(text: str, **options: Unpack[HttpOptions]) -> Endpoint:
         f"{start!r} starts no endpoint{meant}; an endpoint starts with one of "
         + ", ".join(_PROTOCOLS)
     )
+
+
+def _maker(protocol: str) -> Callable[..., Endpoint]:
+    """What makes an endpoint of a protocol. The clients of the others are not loaded."""
+    match protocol:
+        case "onnx":
+            from .onnx import onnx
+
+            return onnx
+        case "sklearn":
+            from .sklearn import sklearn_text
+
+            return sklearn_text
+        case "pmml":
+            from .pmml import pmml
+
+            return pmml
+        case "wml":
+            from .wml import wml
+
+            return wml
+        case "oip":
+            from .oip import oip
+
+            return oip
+        case "v1":
+            from .kserve_v1 import kserve_v1
+
+            return kserve_v1
+        case _:
+            from .mlflow import mlflow
+
+            return mlflow
 
 
 def endpoint_texts(text: str) -> list[str]:

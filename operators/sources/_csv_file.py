@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from ...runtime.contracts import DataError, MisconfiguredError, Rejected, dataclass
 from ._csv_columns import CellError, CellType, Columns, Record
-from ._csv_rows import Row, Rows, beginning, too_long
+from ._csv_rows import Row, Rows
 from ._encoding import BOM
 from ._file import fingerprint, open_file, refuse_another
 from ._note import FORGET
+from ._overlong import beginning, too_long
 
 __all__ = ["CsvFile", "CsvPlace", "Entry"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from ...runtime.contracts import dataclass
 from ._encoding import undecodable
+from ._overlong import beginning, too_long
 
-__all__ = ["Row", "Rows", "beginning", "too_long"]
+__all__ = ["Row", "Rows"]
 
 _MOST_ROWS = 2_000
-_SHOWN = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +165,6 @@ class _Feed(Iterator[str]):
         if not self.complaint:
             behind = self.index - 1 - self._first
             self.complaint = problem + (f", {behind} lines on" if behind else "")
-
-
-def too_long(length: int, limit: int) -> str:
-    """What is said of a line that is too long."""
-    return f"the line is {length:,} bytes long, more than max_line_bytes={limit}"
-
-
-def beginning(line: bytes) -> bytes:
-    """What is kept of a line that is too long."""
-    return line[:_SHOWN] + b" ..."
 
 
 def _even_quotes(chunk: bytes) -> int:

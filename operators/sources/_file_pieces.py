@@ -1,4 +1,7 @@
-"""One file, read in pieces of columns: quickly while all rows fit, then row by row."""
+"""One file, read in pieces of columns: quickly while all rows fit, then row by row.
+
+What only CSV needs, or only a file of which a row does not fit, is imported when one comes.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,16 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, DataError, Rejected, arrow, dataclass
-from ._csv_header import CsvHeader, csv_header, csv_reader
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader
 from ._inflated import inflated
 from ._piece import Broken, Piece, batches
-from ._tame_lines import tamed
-from ._unfit_csv import fitting_csv
-from ._unfit_lines import fitting_lines
 from ._whole_numbers import as_read, columns, oddness
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from ._csv_header import CsvHeader
 
 __all__ = ["pieces_of"]
 
@@ -90,8 +91,11 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
     kind, link, at = reading.kind, reading.link, start
     if kind != "parquet" and os.path.getsize(reading.plain) == 0:
         return
-    header = csv_header(reading.plain) if kind == "csv" else None
+    header = None
     if kind == "csv":
+        from ._csv_header import csv_header
+
+        header = csv_header(reading.plain)
         if header is None:
             return
         _check_header(header, reading)
@@ -107,12 +111,16 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
             raise
     # A row does not fit, or is torn: only this file is read again, and each row asked.
     if header is not None:
+        from ._unfit_csv import fitting_csv
+
         query = _query(reading, header, bad=True)
         counted = _query(reading, header, bad=True, told=True)
         yield from fitting_csv(
             link, query, counted, reading.plain, reading.shown, header, reading.schema, at
         )
         return
+    from ._unfit_lines import fitting_lines
+
     try:
         query = _query(reading, header, bad=True)
         for piece in fitting_lines(link, query, reading.plain, reading.shown, reading.schema, at):
@@ -123,6 +131,8 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
         raise
     except (duckdb.Error, Broken):
         pass  # There are lines that the reader gives up the whole file for.
+    from ._tame_lines import tamed
+
     with tamed(reading.plain) as copy:
         query = _query(reading, header, bad=True, path=copy)
         yield from fitting_lines(
@@ -153,6 +163,8 @@ def _query(
         if header is None:
             source = reader(plain, "ndjson", read or {"nothing": "VARCHAR"}, bad=bad)
         else:
+            from ._csv_header import csv_reader
+
             how = ", store_rejects=true" if told else ", ignore_errors=true" if bad else ""
             source = csv_reader(plain, header, read, bad=how)
             if bad:

@@ -6,7 +6,6 @@ about the columns.
 
 from __future__ import annotations
 
-import csv
 import re
 import tempfile
 from collections.abc import Generator, Iterator
@@ -17,13 +16,14 @@ from typing import IO, TYPE_CHECKING, cast
 import orjson
 
 from ...runtime.contracts import DataError, MisconfiguredError
-from ._csv_header import CsvHeader, csv_header, csv_reader, opened_csv
 from ._file_schema import Format, Schema, described, reader, text
 from ._inflated import inflated
 from ._tame_lines import LONGEST, wild
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+    from ._csv_header import CsvHeader
 
 __all__ = ["schema_of_file"]
 
@@ -95,6 +95,8 @@ def _objects(plain: str) -> Iterator[tuple[bytes, dict[str, object]]]:
 def _of_csv(link: DuckDBPyConnection, plain: str) -> Schema | None:
     import duckdb
 
+    from ._csv_header import CsvHeader, csv_header, csv_reader
+
     header = csv_header(plain)
     if header is None:
         return None
@@ -120,6 +122,10 @@ def _of_csv(link: DuckDBPyConnection, plain: str) -> Schema | None:
 
 def _rows(plain: str, header: CsvHeader) -> Iterator[bytes]:
     """The first rows that have as many cells as the header, and the header, as plain as can be."""
+    import csv
+
+    from ._csv_header import opened_csv
+
     with opened_csv(plain) as file:
         reading = csv.reader(islice(file, header.above, None), delimiter=header.delimiter)
         size = 0

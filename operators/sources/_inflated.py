@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import os
-import tempfile
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO, Any, cast
@@ -32,6 +29,10 @@ def inflated(path: str, max_ratio: float) -> Generator[str]:
     if kind is None:
         yield path
         return
+    # Most files are plain.
+    import tempfile
+    import zlib
+
     with tempfile.NamedTemporaryFile(prefix="thalweg-", suffix=".plain") as copy:
         most = max(_ALWAYS, int(max_ratio * os.path.getsize(path)))
         written = 0
@@ -58,6 +59,8 @@ def _write(copy: IO[bytes], chunk: bytes, path: str) -> None:
         copy.write(chunk)
         copy.flush()
     except OSError as error:
+        import tempfile
+
         # That is this machine's fault, not the file's.
         raise MisconfiguredError(
             f"there is no room to unpack {path} in {tempfile.gettempdir()}: {error.strerror}. "
@@ -67,6 +70,8 @@ def _write(copy: IO[bytes], chunk: bytes, path: str) -> None:
 
 def _opened(path: str, kind: str) -> IO[bytes]:
     if kind == "gzip":
+        import gzip
+
         return cast("IO[bytes]", gzip.open(path, "rb"))
     from ...runtime.contracts import arrow
 

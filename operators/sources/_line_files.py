@@ -20,10 +20,10 @@ from ...runtime.contracts import (
     Rejected,
     Source,
 )
-from ._csv_rows import beginning, too_long
 from ._encoding import BOM, checked_encoding, undecodable
 from ._generations import rotated_from
 from ._line_reader import Lines, Overlong
+from ._overlong import beginning, too_long
 from ._rate import checked_rate
 from ._tailed_file import TailedFile
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -51,6 +50,8 @@ def _depth(line: bytes) -> int:
 @contextmanager
 def tamed(plain: str) -> Generator[str]:
     """The path of a copy in which what is wild stands as a line that is no JSON."""
+    import tempfile  # Such lines are rare.
+
     with tempfile.NamedTemporaryFile(prefix="thalweg-", suffix=".plain") as copy:
         with open(plain, "rb") as file:
             for line in file:

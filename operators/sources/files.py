@@ -26,7 +26,6 @@ from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_sample import schema_of_file
 from ._file_schema import FORMATS, Format, checked_schema, database, known_types, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
@@ -220,6 +219,8 @@ class Files(Source[Row]):
 
     async def _see_schema(self) -> None:
         """The columns of the first file that has any; from now on they are held."""
+        from ._file_sample import schema_of_file
+
         assert self._database is not None
         link = self._database.cursor()
         try:

@@ -10,8 +10,6 @@ from typing import cast
 from ...runtime.contracts import Retry
 from ._keyed_rows import KeyedRows
 from ._pages import Pages, Selection
-from ._postgres_pages import PostgresPages
-from ._sqlite_pages import SqlitePages
 
 __all__ = ["SqlQuery", "sql_query"]
 
@@ -137,11 +135,13 @@ def sql_query(
 
 def _pages(database: str, timeout: float) -> Pages:
     scheme = _SCHEME.match(database)
-    if scheme is None:
-        return SqlitePages(database, timeout=timeout)
-    if scheme[1] in _POSTGRES:
+    if scheme is not None and scheme[1] in _POSTGRES:
+        from ._postgres_pages import PostgresPages
+
         return PostgresPages(database, timeout=timeout)
-    if database.startswith("sqlite:///"):
+    if scheme is None or database.startswith("sqlite:///"):
+        from ._sqlite_pages import SqlitePages
+
         return SqlitePages(database.removeprefix("sqlite:///"), timeout=timeout)
     raise ValueError(
         f"database is a path, sqlite:///path or postgresql://…, not one of {scheme[1]}://…"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...runtime.contracts import (
     ColumnOperator,
@@ -20,9 +20,11 @@ from ...runtime.contracts import (
     in_seconds,
 )
 from ..aggregates.measure import NAN, Kernel, Measure
-from ..windows.column_windows import ColumnWindows
 from ._arrays import array_of
 from ._partial_groups import Key, partial_groups
+
+if TYPE_CHECKING:
+    from ..windows.column_windows import ColumnWindows
 
 __all__ = ["Grouping", "Mode"]
 

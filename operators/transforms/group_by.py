@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ...runtime.contracts import Duration, in_seconds
 from ..aggregates.measure import Measure
-from ..windows.column_windows import ColumnWindows, Unit
-from ..windows.windower import Windower
 from ._grouping import Grouping, Mode
+
+if TYPE_CHECKING:
+    from ..windows.column_windows import Unit
+    from ..windows.windower import Windower
 
 __all__ = ["cube", "group_by", "grouping_sets", "rollup"]
 
@@ -205,6 +207,8 @@ def grouping_sets(
         )
     placed = None
     if window is not None and time is not None:
+        from ..windows.column_windows import ColumnWindows
+
         until = None if mode == "complete" else lateness
         placed = ColumnWindows(window, time, unit=unit, lateness=until)
     return Grouping(given, measures, mode=mode, windows=placed, every=every, grouping=grouping)

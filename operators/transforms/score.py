@@ -20,8 +20,6 @@ from ..endpoints.array_field import ArrayField
 from ..endpoints.auth import Auth
 from ..endpoints.endpoint import Answer, Endpoint, UnwritableError
 from ..endpoints.fields import Field, FieldMap
-from ..endpoints.parse import parse_endpoint
-from ..endpoints.several import several
 from ..endpoints.tls import Tls
 from .merging import Merge, merging
 
@@ -71,8 +69,12 @@ class Score(BatchFunction[R, S], Generic[R, S]):
         tls: Tls | None,
     ) -> None:
         if isinstance(endpoint, str):
+            from ..endpoints.parse import parse_endpoint
+
             endpoint = parse_endpoint(endpoint, auth=auth, tls=tls)
         elif isinstance(endpoint, Sequence):
+            from ..endpoints.several import several
+
             endpoint = several(endpoint, auth=auth, tls=tls)
         elif isinstance(cast(object, endpoint), Endpoint) and (auth or tls):
             raise ValueError(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...runtime.contracts import Duration, Operator, in_seconds
-from ..aggregates.aggregate import Aggregate
-from ._aligned_windows import AlignedWindows, Stretch
-from .emission import Emit
-from .result import Window
 from .windower import Clock, Windower
+
+if TYPE_CHECKING:
+    from ..aggregates.aggregate import Aggregate
+    from ._aligned_windows import AlignedWindows, Stretch
+    from .emission import Emit
+    from .result import Window
 
 __all__ = ["Tumbling", "tumbling"]
 
@@ -47,6 +49,9 @@ class Tumbling(Windower):
         self, aggregate: Aggregate[R, A, V], emit: Emit, clock: Clock | None
     ) -> Operator[tuple[K, R], Window[K, V]]:
         """The operator that keeps these windows."""
+        # Of records: rows in columns go into windows without it.
+        from ._aligned_windows import AlignedWindows
+
         made: AlignedWindows[K, R, A, V] = AlignedWindows(self, aggregate, emit, clock or "event")
         return made
 

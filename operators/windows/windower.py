@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from ...runtime.contracts import Operator
-from ..aggregates.aggregate import Aggregate
-from .emission import Emit
-from .result import Window
+if TYPE_CHECKING:
+    from ...runtime.contracts import Operator
+    from ..aggregates.aggregate import Aggregate
+    from .emission import Emit
+    from .result import Window
 
 __all__ = ["Clock", "Windower"]
 
