@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from .actors import Actor, CallActor, SourceActor
+from .actors import Actor, SourceActor
 from .channel import Channel
 from .errors import JobCancelled
-from .progress import CallProgress, EpochProgress, JobState, NodeProgress, Progress
-from .tuning.limits import limited_by
+from .progress import EpochProgress, JobState, NodeProgress, Progress
 
 __all__ = ["left_behind", "progress_of"]
 
@@ -33,35 +32,6 @@ def left_behind(graph: str, actors: Sequence[Actor]) -> JobCancelled:
         f"graph {graph!r} was cancelled with {left:,} records read and not confirmed",
         unprocessed={name: count for name, count in held.items() if count},
         settled=settled,
-    )
-
-
-def _calls_of(actor: Actor) -> CallProgress | None:
-    if not isinstance(actor, CallActor) or actor.attempts is None:
-        return None
-    dials, meter, attempts = actor.dials, actor.meter, actor.attempts
-    now, calls, controller = dials.now, meter.statistics(), dials.controller
-    return CallProgress(
-        answered=calls.answered,
-        refused=calls.refused,
-        failed=calls.failed,
-        rate=round(calls.rate, 1),
-        p50=round(calls.p50, 6),
-        p99=round(calls.p99, 6),
-        client=round(calls.client, 3),
-        max_in_flight=now.max_in_flight,
-        allowed=attempts.permits.allowed,
-        max_batch_size=now.max_batch_size,
-        linger=now.linger,
-        limited_by=limited_by(
-            calls,
-            now,
-            allowed=attempts.permits.allowed,
-            down=attempts.breaker.reason,
-            cuts={} if dials.feeder is None else dict(dials.feeder.each[0].cuts),
-            told=actor.told_seconds(),
-        ),
-        tuning=None if controller is None else controller.why,
     )
 
 
@@ -100,8 +70,8 @@ def _nodes_of(actor: Actor, now: float) -> list[NodeProgress]:
             inbox=actor.inbox.statistics() if actor.inbox is not None else None,
             settled=settled,
             cuts=dict(one.cuts),
-            calls=_calls_of(actor),
-            endpoints=actor.endpoints() if isinstance(actor, CallActor) else (),
+            calls=actor.calls(),
+            endpoints=actor.endpoints(),
         )
         for one in actor.each
     ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from .actors import Actor, CallActor, RegroupActor
+from .actors import Actor, RegroupActor
+from .actors.call_actor import CallActor
 from .errors import ThalwegError
 from .nodes import is_count, is_seconds, nearest
 from .tuning.dials import Dials

@@ -11,11 +11,6 @@ from typing import TYPE_CHECKING
 
 from .accounts import progress_of
 from .actors import Actor, SourceActor, Surroundings
-from .adjusting import adjust
-from .checkpoints.keeper import Keeper
-from .checkpoints.manifest import check_without_store
-from .checkpoints.options import State
-from .checkpoints.recovery import Restored
 from .clock import Clock
 from .context import Context
 from .counters import Counters
@@ -23,6 +18,7 @@ from .course import Course
 from .credit import Credit
 from .errors import ThalwegError
 from .jobs import jobs
+from .memory import check_without_store
 from .plan import Plan
 from .progress import JobState, Progress
 from .promises import tables_of, triggers_above
@@ -34,11 +30,15 @@ from .threads import Threads
 from .triggers.available import until_all_arrived
 from .triggers.report import Status, TriggerReport
 from .triggers.triggers import Triggers
-from .tuning.dials import Dials
 from .wiring import started_anew, wire
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from .checkpoints.keeper import Keeper
+    from .checkpoints.options import State
+    from .checkpoints.recovery import Restored
+    from .tuning.dials import Dials
 
 __all__ = ["Job"]
 
@@ -76,9 +76,13 @@ class Job:
         self.tables = Tables(partial(triggers_above, plan), tables_of(plan))
         self._metrics = metrics
         self._unregister: Callable[[], None] | None = None
-        self._keeper = None if state is None else Keeper(plan, state)
-        if self._keeper is None:
-            check_without_store(plan)
+        self._keeper: Keeper | None = None
+        if state is None:
+            check_without_store(plan.graph.nodes)
+        else:  # Few jobs have a store, and only they need what takes epochs.
+            from .checkpoints.keeper import Keeper
+
+            self._keeper = Keeper(plan, state)
         self._course = Course(self.name, None if self._keeper is None else self._keeper.close)
         self._triggers = Triggers(self.name, self.id, self._course)
         self._pushes = Pushes(self.name)
@@ -260,6 +264,8 @@ class Job:
         is in seconds. Returns what is in force. Raises ThalwegError where there is no such node or
         setting, ValueError for a wrong value.
         """
+        from .adjusting import adjust  # With all that calls and tunes, which few graphs do.
+
         return adjust(
             self.actors,
             node,

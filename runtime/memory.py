@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from .contracts import Operator
 from .dataclass import dataclass
-from .errors import StateMismatch
+from .errors import GraphError, StateMismatch
 from .nodes import Node, is_a, overrides
 from .state import KeyedState
 from .stores import Segment
 
-__all__ = ["WHOLE", "Kept", "Memory", "needs_store", "remembers", "upgraded_by", "versions_of"]
+__all__ = [
+    "WHOLE",
+    "Kept",
+    "Memory",
+    "check_without_store",
+    "needs_store",
+    "remembers",
+    "upgraded_by",
+    "versions_of",
+]
 
 WHOLE = ""
 """The part that holds what the operator's own `snapshot` returns."""
@@ -29,6 +38,18 @@ def remembers(work: object) -> bool:
 def needs_store(node: Node) -> bool:
     """Whether a node remembers something that may not be lost with the process."""
     return node.kind != "event_time" and not node.options.volatile and remembers(node.work)
+
+
+def check_without_store(nodes: Iterable[Node]) -> None:
+    """Raise GraphError where something remembers and may not forget."""
+    for node in nodes:
+        if needs_store(node):
+            raise GraphError(
+                f"{node.name!r} has memory, and this job has no store to keep it in: start it with "
+                "one (--state DIR, or graph.start(state=...)), or say "
+                f".via({node.name!r}, …, volatile=True) if it may be lost when the process ends",
+                where=node.where,
+            )
 
 
 def versions_of(work: object) -> dict[str, int]:

@@ -19,7 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from .actors import CallActor
+from .actors.call_actor import CallActor
 from .counts import LATENCY_BUCKETS
 from .endpoint_statistics import EndpointStatistics
 from .progress import CallProgress, JobState, NodeProgress, Progress

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .actors import Actor, CallActor, RegroupActor, Surroundings, make_actor
+from .actors import Actor, RegroupActor, Surroundings, make_actor
 from .channel import Channel, Inbox
 from .converting import Converting
 from .merge import Merge
@@ -57,12 +57,12 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
 def _join_dials(plan: Plan, made: Mapping[str, Actor]) -> None:
     """Let who calls set how the batches for it are cut, where nobody else reads them."""
     for actor in made.values():
-        if not isinstance(actor, CallActor) or len(actor.nodes[0].inputs) != 1:
+        if len(actor.nodes[0].inputs) != 1:
             continue
         port = actor.nodes[0].inputs[0]
         feeder = made.get(port.node)
         if isinstance(feeder, RegroupActor) and plan.readers.get(port) == (actor.name,):
-            actor.dials.feeder = feeder
+            actor.fed_by(feeder)
 
 
 def started_anew(plan: Plan) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import zip_longest
 from typing import Any
 
-from ...runtime.actors import CallActor
+from ...runtime.actors.call_actor import CallActor
 from ...runtime.job import Job
 from ...runtime.tuning.controller import Controller
 from ...runtime.tuning.decisions import Decisions

@@ -24,6 +24,11 @@ from .surroundings import Surroundings
 if TYPE_CHECKING:
     from ..channel import Inbox, Run
     from ..checkpoints.coordinator import Coordinator
+    from ..endpoint_statistics import EndpointStatistics
+    from ..lanes import Lanes
+    from ..memory import Kept
+    from ..progress import CallProgress
+    from .regroup_actor import RegroupActor
 
 __all__ = ["Actor"]
 
@@ -166,6 +171,27 @@ class Actor(ABC):
         """
         batch = self._batch
         return len(batch.records) if batch is not None else 0
+
+    @property
+    def kept(self) -> Kept | None:
+        """What its operator remembers, where it has keyed memory."""
+        return None
+
+    @property
+    def lanes(self) -> Lanes | None:
+        """How far each lane has come in event time, where it tells that."""
+        return None
+
+    def calls(self) -> CallProgress | None:
+        """How its calls do, where they may be repeated."""
+        return None
+
+    def endpoints(self) -> tuple[EndpointStatistics, ...]:
+        """How each endpoint stands, where several may answer a call."""
+        return ()
+
+    def fed_by(self, feeder: RegroupActor) -> None:
+        """This one cuts the batches, and nobody else reads them."""
 
     def came_from(self) -> Origins | None:
         """Where the records of the batch at hand came from."""

@@ -13,13 +13,16 @@ from ..endpoint_statistics import EndpointStatistics
 from ..errors import MisconfiguredError, RuntimeFault
 from ..nodes import Node
 from ..origins import Origins
+from ..progress import CallProgress
 from ..signals import End
 from ..trail import Trail
+from ..tuning.limits import limited_by
 from ..tuning.meter import CallMeter
 from .actor import Actor
 from .call_dials import CallDials
 from .crew import Call, Crew
 from .invoking import invocation
+from .regroup_actor import RegroupActor
 from .surroundings import Surroundings
 from .window import Window
 
@@ -75,6 +78,39 @@ class CallActor(Actor):
     def endpoints(self) -> tuple[EndpointStatistics, ...]:
         """How each endpoint stands, where several may answer a call."""
         return () if self._batch_function is None else self._batch_function.endpoints()
+
+    def calls(self) -> CallProgress | None:
+        """How its calls do, where they may be repeated."""
+        attempts, dials, told = self._attempts, self.dials, self.told_seconds()
+        if attempts is None:
+            return None
+        now, calls, controller = dials.now, self.meter.statistics(), dials.controller
+        return CallProgress(
+            answered=calls.answered,
+            refused=calls.refused,
+            failed=calls.failed,
+            rate=round(calls.rate, 1),
+            p50=round(calls.p50, 6),
+            p99=round(calls.p99, 6),
+            client=round(calls.client, 3),
+            max_in_flight=now.max_in_flight,
+            allowed=attempts.permits.allowed,
+            max_batch_size=now.max_batch_size,
+            linger=now.linger,
+            limited_by=limited_by(
+                calls,
+                now,
+                allowed=attempts.permits.allowed,
+                down=attempts.breaker.reason,
+                cuts={} if dials.feeder is None else dict(dials.feeder.each[0].cuts),
+                told=told,
+            ),
+            tuning=None if controller is None else controller.why,
+        )
+
+    def fed_by(self, feeder: RegroupActor) -> None:
+        """Set how the batches for it are cut: nobody else reads them."""
+        self.dials.feeder = feeder
 
     def _resize(self, max_in_flight: int) -> None:
         self._window.resize(max_in_flight)

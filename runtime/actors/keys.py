@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from ..attempts import Repeatable
 from ..batch import Batch, Records
 from ..contracts import Outcome, Sink
 from ..origins import Origin
+
+if TYPE_CHECKING:
+    from ..attempts import Repeatable
 
 __all__ = ["Keys"]
 

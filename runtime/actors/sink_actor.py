@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from ..answers import Rejects, checked
-from ..attempts import Attempts, Repeatable
 from ..batch import Batch, Records
 from ..channel import Channel, Run
 from ..checkpoints.parts import Part
@@ -27,6 +26,7 @@ from .keys import Keys
 from .surroundings import Surroundings
 
 if TYPE_CHECKING:
+    from ..attempts import Attempts, Repeatable
     from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["SinkActor"]
@@ -78,6 +78,8 @@ class SinkActor(Actor):
                 wake=self._wake_up,
             )
         if self._sink.repeatable:
+            from ..attempts import Attempts  # Few sinks are asked again.
+
             self._attempts = Attempts(
                 self._write,
                 retry=self._sink.retry,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from ..contracts import Source
 from ..errors import GraphError
 from ..identities import IDS
-from ..memory import needs_store, remembers, upgraded_by, versions_of
+from ..memory import remembers, upgraded_by, versions_of
 from ..nodes import overrides
 from ..plan import Plan
 from ..promises import sources_above
 from ..roles import STEPS, as_sink, as_source, commits, source_role, steps_of
 from .head import Manifest
 
-__all__ = ["acked_sources", "check_with_store", "check_without_store", "manifest_of"]
+__all__ = ["acked_sources", "check_with_store", "manifest_of"]
 
 
 def manifest_of(plan: Plan) -> dict[str, Manifest]:
@@ -41,18 +41,6 @@ def acked_sources(plan: Plan) -> list[str]:
         for node in plan.graph.nodes
         if (source := as_source(node.work)) is not None and overrides(source, Source, "ack")
     ]
-
-
-def check_without_store(plan: Plan) -> None:
-    """Raise GraphError where something remembers and may not forget."""
-    for node in plan.graph.nodes:
-        if needs_store(node):
-            raise GraphError(
-                f"{node.name!r} has memory, and this job has no store to keep it in: start it with "
-                "one (--state DIR, or graph.start(state=...)), or say "
-                f".via({node.name!r}, …, volatile=True) if it may be lost when the process ends",
-                where=node.where,
-            )
 
 
 def check_with_store(plan: Plan) -> None:

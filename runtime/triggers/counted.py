@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
-from ..actors import Actor, EventTimeActor, OperatorActor, SourceActor
+from ..actors import Actor, SourceActor
 from ..contracts import ColumnOperator
 from ..dataclass import dataclass
 from ..memory import Kept
@@ -41,8 +41,8 @@ def counted(actor: Actor) -> Counted:
         return Counted(
             actor.read_records, settled, reached=actor.reached, written=written, late=last.late
         )
-    if isinstance(actor, EventTimeActor):
-        lanes = actor.lanes
+    lanes = actor.lanes
+    if lanes is not None:
         told, seen = lanes.told(), lanes.seen
         if seen is not None:
             lanes.seen = SeenTimes()
@@ -51,13 +51,13 @@ def counted(actor: Actor) -> Counted:
             watermark=None if told is None else told.at,
             times=seen,
         )
-    kept = actor.kept if isinstance(actor, OperatorActor) else None
     work = actor.nodes[-1].work
     watermark = work.watermark if isinstance(work, ColumnOperator) else None
-    return Counted(written=written, late=last.late, kept=kept, watermark=watermark)
+    return Counted(written=written, late=last.late, kept=actor.kept, watermark=watermark)
 
 
 def watch_times(actor: Actor) -> None:
     """From now on, note what the event times are: somebody looks."""
-    if isinstance(actor, EventTimeActor) and actor.lanes.seen is None:
-        actor.lanes.seen = SeenTimes()
+    lanes = actor.lanes
+    if lanes is not None and lanes.seen is None:
+        lanes.seen = SeenTimes()
