@@ -11,15 +11,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, DataError, Rejected, arrow, dataclass
+from ._engine import Broken, Link, OutOfMemory
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader
 from ._inflated import inflated
-from ._piece import Broken, Piece, batches
+from ._piece import Piece
 from ._whole_numbers import as_read, columns, oddness
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from ._csv_header import CsvHeader
 
 __all__ = ["pieces_of"]
@@ -43,7 +42,7 @@ _SHOWN = 300
 class _Reading:
     """What is asked of one file; `shown` is its name, `plain` where it stands unpacked."""
 
-    link: DuckDBPyConnection
+    link: Link
     shown: str
     plain: str
     kind: Format
@@ -52,7 +51,7 @@ class _Reading:
 
 
 def pieces_of(
-    link: DuckDBPyConnection,
+    link: Link,
     file: Found,
     kind: Format,
     schema: Schema,
@@ -65,8 +64,6 @@ def pieces_of(
 
     All the work is done in the thread that asks for the next piece.
     """
-    import duckdb
-
     at = start
     held = {name: schema[name] for name in wanted}
     try:
@@ -78,16 +75,14 @@ def pieces_of(
                 yield piece
     except FileNotFoundError:
         yield _nothing(file, f"{file.path} vanished before it was read", at, link, held)
-    except duckdb.OutOfMemoryException:
+    except OutOfMemory:
         raise  # That is not the file's fault.
-    except (OSError, DataError, Broken, duckdb.Error) as error:
+    except (OSError, DataError, Broken) as error:
         told = str(error) if isinstance(error, DataError) else f"{file.path}: {_short(error)}"
         yield _nothing(file, told, at, link, held)
 
 
 def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
-    import duckdb
-
     kind, link, at = reading.kind, reading.link, start
     if kind != "parquet" and os.path.getsize(reading.plain) == 0:
         return
@@ -106,8 +101,8 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
             yield Piece(Columns(table), range(at, at + table.num_rows))
             at += table.num_rows
         return
-    except (duckdb.Error, Broken) as error:
-        if kind == "parquet" or isinstance(error, duckdb.OutOfMemoryException):
+    except Broken as error:
+        if kind == "parquet" or isinstance(error, OutOfMemory):
             raise
     # A row does not fit, or is torn: only this file is read again, and each row asked.
     if header is not None:
@@ -127,9 +122,9 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
             at = piece.end
             yield piece
         return
-    except duckdb.OutOfMemoryException:
+    except OutOfMemory:
         raise
-    except (duckdb.Error, Broken):
+    except Broken:
         pass  # There are lines that the reader gives up the whole file for.
     from ._tame_lines import tamed
 
@@ -177,11 +172,11 @@ def _rounded(schema: Schema) -> list[str]:
     return [name for name, kind in schema.items() if as_read(kind) != kind]
 
 
-def _tables(link: DuckDBPyConnection, query: str, start: int) -> Iterator[Any]:
+def _tables(link: Link, query: str, start: int) -> Iterator[Any]:
     """The rows of a query from `start` on, some at a time. Raises Broken where one is odd."""
     pa = arrow()
     left = start
-    for batch in batches(link, query, ROWS):
+    for batch in link.batches(query, ROWS):
         last = batch.num_columns - 1
         # The array itself knows: `pyarrow.compute` takes as long to load as some files to read.
         if batch.column(last).true_count:
@@ -218,8 +213,8 @@ def _short(error: Exception) -> str:
     return told if len(told) <= _SHOWN else told[:_SHOWN] + "…"
 
 
-def _nothing(file: Found, why: str, at: int, link: DuckDBPyConnection, schema: Schema) -> Piece:
+def _nothing(file: Found, why: str, at: int, link: Link, schema: Schema) -> Piece:
     """No rows, and the file, from here on, as something that could not be read."""
     names = ", ".join(f"cast(null as {kind}) as {quoted(name)}" for name, kind in schema.items())
-    table = link.sql(f"select {names or '1 as nothing'} limit 0").to_arrow_table()
+    table = link.table(f"select {names or '1 as nothing'} limit 0")
     return Piece(Columns(table), range(at, at), [Rejected(at, file.path, DataError(why))])

@@ -16,13 +16,12 @@ from typing import IO, TYPE_CHECKING, cast
 import orjson
 
 from ...runtime.contracts import DataError, MisconfiguredError
+from ._engine import Broken, Link
 from ._file_schema import Format, Schema, described, reader, text
 from ._inflated import inflated
 from ._tame_lines import LONGEST, wild
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from ._csv_header import CsvHeader
 
 __all__ = ["schema_of_file"]
@@ -34,25 +33,21 @@ _JSON = re.compile(r"(?<![\w\"'])JSON(?=[\[\],)]|\Z)")
 _OF_TIME = ("DATE", "TIME")
 
 
-def schema_of_file(
-    link: DuckDBPyConnection, path: str, kind: Format, max_ratio: float
-) -> Schema | None:
+def schema_of_file(link: Link, path: str, kind: Format, max_ratio: float) -> Schema | None:
     """The columns of a file by a sample of it; None where it has no rows, or none can be seen.
 
     Raises MisconfiguredError for names that differ only in case.
     """
-    import duckdb
-
     try:
         with inflated(path, max_ratio) as plain:
             if kind == "parquet":
                 return described(link, reader(plain, kind, None))
             return _of_csv(link, plain) if kind == "csv" else _of_lines(link, plain, path)
-    except (OSError, DataError, duckdb.Error):
+    except (OSError, DataError, Broken):
         return None  # When it is read it is rejected, and says why.
 
 
-def _of_lines(link: DuckDBPyConnection, plain: str, shown: str) -> Schema | None:
+def _of_lines(link: Link, plain: str, shown: str) -> Schema | None:
     names: dict[str, str] = {}
     with _sample() as sample:
         for whole, row in _objects(plain):
@@ -92,9 +87,7 @@ def _objects(plain: str) -> Iterator[tuple[bytes, dict[str, object]]]:
                 yield bare, cast("dict[str, object]", row)
 
 
-def _of_csv(link: DuckDBPyConnection, plain: str) -> Schema | None:
-    import duckdb
-
+def _of_csv(link: Link, plain: str) -> Schema | None:
     from ._csv_header import CsvHeader, csv_header, csv_reader
 
     header = csv_header(plain)
@@ -111,8 +104,8 @@ def _of_csv(link: DuckDBPyConnection, plain: str) -> Schema | None:
         )
         try:
             plainly = CsvHeader(",", header.names)
-            link.execute(f"select * from {csv_reader(sample.name, plainly, found)}").fetchall()
-        except duckdb.Error:
+            link.table(f"select * from {csv_reader(sample.name, plainly, found)}")
+        except Broken:
             # Times in a form of their own, which is seen in this sample, and not in each file.
             return {
                 n: "VARCHAR" if kind.startswith(_OF_TIME) else kind for n, kind in found.items()

@@ -8,19 +8,16 @@ import glob
 import os
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Literal, cast
 
-from ...runtime.contracts import MisconfiguredError, MissingExtra
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+from ...runtime.contracts import MisconfiguredError
+from ._engine import Broken, Link
 
 __all__ = [
     "FORMATS",
     "Format",
     "Schema",
     "checked_schema",
-    "database",
     "described",
     "known_types",
     "quoted",
@@ -51,23 +48,6 @@ _OF_PYTHON: dict[type, str] = {
 }
 _OBJECT = 4 << 20
 """Bytes that one row of NDJSON may take."""
-
-
-def database() -> DuckDBPyConnection:
-    """A database of its own that reads files, loads nothing, and works in the thread that asks."""
-    try:
-        import duckdb
-    except ImportError:
-        raise MissingExtra("a stream of files", "sql") from None
-    return duckdb.connect(
-        config={
-            "threads": 1,
-            "enable_external_file_cache": False,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-        }
-    )
 
 
 def checked_schema(schema: Mapping[str, str | type] | None) -> Schema | None:
@@ -137,29 +117,27 @@ def reader(
     return f"read_json([{name}]{held})"
 
 
-def described(link: DuckDBPyConnection, reading: str) -> Schema:
+def described(link: Link, reading: str) -> Schema:
     """The columns that are read, as DuckDB sees them."""
-    rows: list[tuple[Any, ...]] = link.execute(f"describe select * from {reading}").fetchall()
+    rows = link.rows(f"describe select * from {reading}")
     return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
 
 
-def known_types(link: DuckDBPyConnection, schema: Schema) -> Schema:
+def known_types(link: Link, schema: Schema) -> Schema:
     """The schema with types as DuckDB calls them: of `int` or `text`, BIGINT and VARCHAR.
 
     Raises MisconfiguredError for a type that there is not.
     """
-    import duckdb
-
     try:
         # All at once, and each of them alone only to say which of them there is not.
         kinds = list(dict.fromkeys(schema.values()))
         casts = ", ".join(f"cast(null as {kind}) as c{at}" for at, kind in enumerate(kinds))
         known = dict(zip(kinds, described(link, f"(select {casts})").values(), strict=True))
         return {name: known[kind] for name, kind in schema.items()}
-    except duckdb.Error:
+    except Broken:
         for name, kind in schema.items():
             try:
                 described(link, f"(select cast(null as {kind}) as one)")
-            except duckdb.Error as error:
+            except Broken as error:
                 raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
         raise

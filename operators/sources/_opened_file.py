@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ...runtime.contracts import Context
+from ._engine import Link
 from ._file_listing import Found
 from ._piece import Piece
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["OpenedFile"]
 
@@ -23,7 +20,7 @@ class OpenedFile:
         self,
         file: Found,
         pieces: Iterator[Piece],
-        link: DuckDBPyConnection,
+        link: Link,
         context: Context,
         start: int,
     ) -> None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import Columns, Rejected, arrow, dataclass
+from ...runtime.contracts import Columns, Rejected, dataclass
 
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
-__all__ = ["Broken", "Piece", "batches"]
+__all__ = ["Piece"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +22,3 @@ class Piece:
     def end(self) -> int:
         """The position behind it."""
         return 1 + max([*self.positions[-1:], *(one.position for one in self.rejected[-1:])])
-
-
-class Broken(Exception):
-    """The reader came to something that it cannot take, some way into the file."""
-
-
-def batches(link: DuckDBPyConnection, query: str, rows: int) -> Iterator[Any]:
-    """What a query gives, so many rows at a time. Raises Broken, or what DuckDB raises."""
-    pa = arrow()
-    found: Iterator[Any] = iter(link.sql(query).to_arrow_reader(rows))
-    while True:
-        try:
-            batch = next(found, None)
-        except (pa.ArrowException, OSError) as error:
-            raise Broken(str(error)) from None  # Arrow tells it in its own words.
-        if batch is None:
-            return
-        yield batch

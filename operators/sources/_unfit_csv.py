@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...runtime.contracts import Columns, DataError, Rejected, arrow
 from ._csv_header import CsvHeader, records
+from ._engine import Link
 from ._file_schema import Schema
-from ._piece import Piece, batches
+from ._piece import Piece
 from ._whole_numbers import as_read, fits
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["fitting_csv"]
 
@@ -24,7 +22,7 @@ _WHY = 300
 
 
 def fitting_csv(
-    link: DuckDBPyConnection,
+    link: Link,
     query: str,
     told: str,
     plain: str,
@@ -42,7 +40,7 @@ def fitting_csv(
     bad = _left_out(link, told)
     standing = _Standing(records(plain, header), bad, shown)
     rounded = [name for name, kind in types.items() if as_read(kind) != kind]
-    for batch in batches(link, query, _ROWS):
+    for batch in link.batches(query, _ROWS):
         good: list[int] = []
         positions: list[int] = []
         odd = _asked(batch, len(types), rounded)
@@ -61,19 +59,19 @@ def fitting_csv(
             yield Piece(Columns(rows), positions, rejected)
     standing.rest()
     if rejected := standing.take_rejected(start):
-        nothing = link.sql(f"{query} limit 0").to_arrow_table()
+        nothing = link.table(f"{query} limit 0")
         yield Piece(Columns(nothing.select(list(range(max(1, len(types)))))), [], rejected)
 
 
-def _left_out(link: DuckDBPyConnection, told: str) -> dict[int, str]:
+def _left_out(link: Link, told: str) -> dict[int, str]:
     """Why the reader takes some rows not, by their numbers as it counts."""
-    for _ in batches(link, told, _ROWS):
+    for _ in link.batches(told, _ROWS):
         pass
-    found: list[tuple[Any, ...]] = link.execute(
+    found = link.rows(
         f"select line, left(any_value(error_message), {_WHY}) from reject_errors group by line"
-    ).fetchall()
-    link.execute("drop table if exists reject_errors")
-    link.execute("drop table if exists reject_scans")
+    )
+    link.rows("drop table if exists reject_errors")
+    link.rows("drop table if exists reject_scans")
     return {int(line): str(why).splitlines()[0] for line, why in found}
 
 

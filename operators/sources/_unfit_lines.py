@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 
 import orjson
 
 from ...runtime.contracts import Columns, DataError, Rejected, arrow
+from ._engine import Link
 from ._file_schema import Schema
-from ._piece import Piece, batches
+from ._piece import Piece
 from ._tame_lines import wild
 from ._whole_numbers import KEPT, as_read, fits, is_nested
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["fitting_lines"]
 
@@ -27,7 +25,7 @@ _SPACE = b" \t\r\n"
 
 
 def fitting_lines(
-    link: DuckDBPyConnection,
+    link: Link,
     query: str,
     plain: str,
     shown: str,
@@ -46,7 +44,7 @@ def fitting_lines(
     at = 0
     with open(plain, "rb") as file:
         lines = _numbered(file)
-        for batch in batches(link, query, _ROWS):
+        for batch in link.batches(query, _ROWS):
             here = [line for _, line in zip(range(batch.num_rows), lines, strict=False)]
             if len(here) < batch.num_rows:
                 raise DataError(f"{shown}: the lines of the file do not agree with its rows")

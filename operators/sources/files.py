@@ -8,7 +8,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from contextlib import closing
 
 from ...runtime.contracts import (
     Bookmark,
@@ -19,20 +19,19 @@ from ...runtime.contracts import (
     Row,
     Source,
     Trigger,
+    arrow,
     in_seconds,
 )
+from ._engine import Engine
 from ._file_clean import Clean, Cleaner
 from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import FORMATS, Format, checked_schema, database, known_types, schema_text
+from ._file_schema import FORMATS, Format, Schema, checked_schema, known_types, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 __all__ = ["Files", "files"]
 
@@ -86,7 +85,7 @@ class Files(Source[Row]):
             raise ValueError("poll_interval is more than 0 seconds")
         self._cleaner = Cleaner(clean, archive)
         self._max_ratio = max_ratio
-        self._database: DuckDBPyConnection | None = None
+        self._engine: Engine | None = None
 
     def __repr__(self) -> str:
         follows = ", follows" if self._follow else ""
@@ -97,9 +96,10 @@ class Files(Source[Row]):
         """Have a reader; which files there are is seen when the first is read."""
         self._context = context
         self._log = FileLog()
-        self._database = database()
+        # One of them lets the other go on while it is loaded.
+        await asyncio.gather(context.in_thread(self._load), context.in_thread(arrow))
         if self._given is not None:
-            self._given = await context.in_thread(known_types, self._database, self._given)
+            self._given = await context.in_thread(self._known, self._given)
             self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
@@ -168,9 +168,17 @@ class Files(Source[Row]):
         """Wait for the threads that read, and let the reader go."""
         for opened in getattr(self, "_opened", ()):
             await opened.close()
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _load(self) -> None:
+        self._engine = Engine()
+
+    def _known(self, schema: Schema) -> Schema:
+        assert self._engine is not None
+        with closing(self._engine.link()) as link:
+            return known_types(link, schema)
 
     async def _begin_group(self) -> bool:
         """Say which files come next, up to a trigger; False where there will be no more."""
@@ -199,7 +207,7 @@ class Files(Source[Row]):
             self._opened.append(self._start(self._waiting.next()))
 
     def _start(self, file: Found) -> OpenedFile:
-        assert self._database is not None
+        assert self._engine is not None
         assert self._log.schema is not None
         schema = self._log.schema
         start = 0
@@ -211,7 +219,7 @@ class Files(Source[Row]):
                 )
             start = mark.last + 1
         wanted = [name for name in schema if self.wanted is None or name in self.wanted]
-        link = self._database.cursor()
+        link = self._engine.link()
         pieces = pieces_of(
             link, file, self._format, schema, wanted=wanted, max_ratio=self._max_ratio, start=start
         )
@@ -221,8 +229,8 @@ class Files(Source[Row]):
         """The columns of the first file that has any; from now on they are held."""
         from ._file_sample import schema_of_file
 
-        assert self._database is not None
-        link = self._database.cursor()
+        assert self._engine is not None
+        link = self._engine.link()
         try:
             for file in self._waiting:
                 schema = await self._context.in_thread(

@@ -1,0 +1,144 @@
+"""What reads files: DuckDB, asked through ADBC.
+
+DuckDB's own package for Python takes longer to import than its engine takes to start, which is as
+long as some files take to be read. ADBC, the interface of Arrow to databases, needs none of it, and
+lets the interpreter go on while the engine is loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.contracts import MissingExtra, arrow
+
+if TYPE_CHECKING:
+    from adbc_driver_manager import AdbcDatabase
+
+__all__ = ["Broken", "Engine", "Link", "OutOfMemory"]
+
+_SETTINGS = {
+    "threads": "1",
+    "enable_external_file_cache": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
+
+_STATUS = re.compile(r"\A[A-Z_]+: ")
+"""What ADBC writes before the words of the engine."""
+
+_VECTOR = 2048
+"""Rows that the engine hands over at a time."""
+
+
+class Broken(Exception):
+    """The engine came to something that it cannot take; the message is its own."""
+
+
+class OutOfMemory(Broken):
+    """There is no memory left, which is not the fault of what is read."""
+
+
+class Engine:
+    """A database of its own that reads files, loads nothing, and works in the thread that asks.
+
+    Raises MissingExtra where the extra `sql` is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import adbc_driver_duckdb
+            from adbc_driver_manager import AdbcDatabase
+
+            driver = adbc_driver_duckdb.driver_path()
+        except ImportError:
+            raise MissingExtra("a stream of files", "sql") from None
+        self._database: AdbcDatabase = AdbcDatabase(
+            driver=driver, entrypoint="duckdb_adbc_init", **_SETTINGS
+        )
+
+    def link(self) -> Link:
+        """A link of its own, for one thread at a time."""
+        return Link(self._database)
+
+    def close(self) -> None:
+        """Let the engine go. The links are closed before."""
+        self._database.close()
+
+
+class Link:
+    """Asks the engine; what is asked here sees the temporary tables that were made here."""
+
+    def __init__(self, database: AdbcDatabase) -> None:
+        from adbc_driver_manager import AdbcConnection
+
+        self._connection = AdbcConnection(database)
+        self._open: dict[Any, Any] = {}
+
+    def batches(self, query: str, rows: int) -> Iterator[Any]:
+        """What a query gives, in record batches of Arrow of so many rows. Raises Broken."""
+        pa = arrow()
+        statement, reader = self._asked(query)
+        try:
+            while True:
+                try:
+                    some: list[Any] = list(islice(reader, max(1, rows // _VECTOR)))
+                except (pa.ArrowException, OSError) as error:
+                    raise _told(error) from None
+                if not some:
+                    return
+                yield from pa.Table.from_batches(some).combine_chunks().to_batches()
+        finally:
+            self._close(statement)
+
+    def table(self, query: str) -> Any:
+        """All that a query gives, as an Arrow table. Raises Broken."""
+        pa = arrow()
+        statement, reader = self._asked(query)
+        try:
+            return reader.read_all()
+        except (pa.ArrowException, OSError) as error:
+            raise _told(error) from None
+        finally:
+            self._close(statement)
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """All rows of a query, or none of what gives none. Raises Broken."""
+        columns = [column.to_pylist() for column in self.table(query).columns]
+        return list(zip(*columns, strict=True))
+
+    def close(self) -> None:
+        """End what is being read, and the link."""
+        for statement in list(self._open):
+            self._close(statement)
+        self._connection.close()
+
+    def _asked(self, query: str) -> tuple[Any, Any]:
+        from adbc_driver_manager import AdbcStatement, Error
+
+        statement: Any = AdbcStatement(self._connection)
+        self._open[statement] = None
+        try:
+            statement.set_sql_query(query)
+            stream, _ = statement.execute_query()
+        except Error as error:
+            self._close(statement)
+            raise _told(error) from None
+        reader = self._open[statement] = arrow().RecordBatchReader.from_stream(stream)
+        return statement, reader
+
+    def _close(self, statement: Any) -> None:
+        if statement in self._open:
+            reader = self._open.pop(statement)
+            if reader is not None:
+                reader.close()
+            statement.close()
+
+
+def _told(error: Exception) -> Broken:
+    """What the engine says, in its own words."""
+    words = _STATUS.sub("", str(error))
+    return OutOfMemory(words) if words.startswith("Out of Memory") else Broken(words)
