@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import resource
 import sys
@@ -10,7 +11,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Answers", "Partial", "answers_of", "files_in", "tell"]
+__all__ = ["COLLECTOR", "Answers", "Partial", "answers_of", "files_in", "tell"]
+
+COLLECTOR = (50_000, 20, 50)
+"""The garbage collector's settings, as everybody who takes part has them."""
 
 Answers = dict[str, list[list[Any]]]
 """Rows by the name of the answer: counts, cube and means."""
@@ -50,6 +54,8 @@ def answers_of(partials: Iterable[Partial]) -> Answers:
 
 def tell(work: Callable[[str], tuple[Answers, dict[str, float]]]) -> None:
     """Print what `work` answers about the folder that is named, and what it measured of itself."""
+    gc.set_threshold(*COLLECTOR)
     answers, measured = work(sys.argv[1])
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"answers": answers, "megabytes": megabytes} | measured))
+    gc.freeze()  # As `thalweg run` does at its end.

@@ -6,6 +6,7 @@ and only the sums go from one to the other.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -22,7 +23,7 @@ from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
 from bytewax.inputs import DynamicSource, StatelessSourcePartition  # type: ignore[import-not-found]
 from bytewax.outputs import DynamicSink, StatelessSinkPartition  # type: ignore[import-not-found]
 
-from peers.activity_files import Answers, Partial, answers_of, files_in
+from peers.activity_files import COLLECTOR, Answers, Partial, answers_of, files_in
 
 LINES = 8192
 Sums = list[Partial]
@@ -132,6 +133,7 @@ def free_ports(count: int) -> list[int]:
 
 def main() -> None:
     """Run both processes; the one that has the sums tells them."""
+    gc.set_threshold(*COLLECTOR)
     addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     reading, writing = os.pipe()
     other = os.fork()
@@ -148,6 +150,7 @@ def main() -> None:
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     megabytes += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(json.dumps({"answers": answers, "megabytes": megabytes}))
+    gc.freeze()
 
 
 main()
