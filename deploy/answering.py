@@ -13,6 +13,7 @@ from ..runtime.errors import QueryError, QueryTimeout
 from ..runtime.promises import tables_of
 from ..runtime.tables.answer import Answer
 from ..runtime.tables.asking import Asking
+from ..runtime.tables.sql import in_time
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -71,7 +72,8 @@ def answering(
             return _error(400, 'send an object with a query: {"sql": "select …"}')
         packed = ARROW in request.headers.get("Accept", "")
         try:
-            data, version = await asyncio.to_thread(_answered, ask, query, packed)
+            answered = asyncio.to_thread(_answered, ask, query, packed)
+            data, version = await in_time(answered, _SECONDS)
         except QueryTimeout as error:
             return _error(408, str(error))
         except QueryError as error:

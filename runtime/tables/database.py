@@ -30,6 +30,8 @@ _CLOSED = (
     # Else a query could name any variable of this program, and read it as a table.
     "python_enable_replacements = false",
     "enable_external_access = false",
+    # What a query took goes back to the system, and does not stay until the next one.
+    "allocator_background_threads = true",
     "lock_configuration = true",
 )
 

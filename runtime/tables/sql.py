@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
 
+from ..errors import QueryTimeout
 from ..handover import Handover
 from .asking import Asking
 
@@ -12,7 +14,12 @@ if TYPE_CHECKING:
     from .answer import Answer
     from .tables import Tables
 
-__all__ = ["ask"]
+__all__ = ["ask", "in_time"]
+
+T = TypeVar("T")
+
+_GRACE = 1.0
+"""Seconds that a query has to stop in when its time is over."""
 
 
 async def ask(tables: Tables, query: str, *, timeout: float, rows: int, size: int) -> Answer:
@@ -22,6 +29,24 @@ async def ask(tables: Tables, query: str, *, timeout: float, rows: int, size: in
     try:
         # Not in the threads of the job: those are gone when it has ended.
         with Handover(loop):
-            return await loop.run_in_executor(None, tables.answer, asking)
+            return await in_time(loop.run_in_executor(None, tables.answer, asking), timeout)
     finally:
         asking.stop()
+
+
+async def in_time(answer: Awaitable[T], seconds: float) -> T:
+    """The answer, found in a thread; QueryTimeout soon after the time that it may take.
+
+    A query is stopped between two steps of the engine, and one step may take minutes: nobody waits
+    for that, though its thread does.
+    """
+    answering = asyncio.ensure_future(answer)
+    await asyncio.wait({answering}, timeout=seconds + _GRACE)
+    if answering.done():
+        return answering.result()
+    # What it raises at last is no news.
+    answering.add_done_callback(lambda one: one.cancelled() or one.exception())
+    raise QueryTimeout(
+        f"the query has not been answered within {seconds:g} s, and is in a step that cannot be "
+        "stopped: it is left to end by itself"
+    )

@@ -253,6 +253,35 @@ async def test_a_query_that_nobody_awaits_any_more_is_stopped() -> None:
             await job.sql("from numbers", max_rows=5)
 
 
+@pytest.mark.asyncio
+async def test_a_query_that_cannot_be_stopped_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("thalweg.runtime.tables.sql._GRACE", 0.1)
+    step = threading.Event()
+
+    def ask(database: object, asking: object) -> None:
+        step.wait(30)
+        raise QueryError("the step is over")
+
+    graph = Graph("asked")
+    numbers = graph.read("numbers", sources.records([{"n": n} for n in range(10)]))
+    numbers.to("table", sinks.table("numbers"))
+    async with graph.start() as job:
+        await job.wait()
+        with monkeypatch.context() as patched:
+            patched.setattr("thalweg.runtime.tables.database.Database.ask", ask)
+            with pytest.raises(QueryTimeout, match=r"within 0\.1 s, and is in a step that cannot"):
+                await job.sql("from numbers", timeout=0.1)
+        step.set()
+        assert (await job.sql("select count(*) as c from numbers")).rows() == [{"c": 10}]
+
+
+def test_memory_that_a_query_took_is_given_back(tables: Tables) -> None:
+    (row,) = ask(tables, "select current_setting('allocator_background_threads') as back").rows()
+    assert row == {"back": True}
+
+
 def test_time_stands_still_while_a_query_is_answered() -> None:
     graph = Graph("virtual")
     graph.read("numbers", sources.push()).to("table", sinks.table("numbers"))
