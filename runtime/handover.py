@@ -17,6 +17,9 @@ __all__ = ["Handover"]
 _OFTEN, _SELDOM = 0.001, 0.02
 """Seconds between two moments for threads: of calls that have just begun, and of longer ones."""
 
+_IDLE = 0.005
+"""Seconds until a loop that has mostly waited is looked at again: it left the lock as it did."""
+
 _AT_FIRST = 100
 """Moments after the last call began in which a thread is given them often."""
 
@@ -25,7 +28,7 @@ _MOMENT = 1e-6
 
 
 class Handover:
-    """While calls in threads are awaited, the loop leaves moments to them.
+    """While calls in threads are awaited, the loop leaves moments to them, if it is busy.
 
     >>> async def main() -> str:
     ...     loop = asyncio.get_running_loop()
@@ -37,12 +40,13 @@ class Handover:
     Enter it around each await of such a call; it may be entered several times at once.
     """
 
-    __slots__ = ("_calls", "_loop", "_moments", "_timer")
+    __slots__ = ("_at", "_calls", "_loop", "_moments", "_timer", "_used")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._calls = 0
         self._moments = 0
+        self._at = self._used = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
@@ -52,6 +56,7 @@ class Handover:
             self._timer = None
         self._moments = 0
         if self._timer is None:
+            self._at, self._used = time.perf_counter(), time.thread_time()
             self._timer = self._loop.call_later(_OFTEN, self._leave_a_moment)
 
     def __exit__(self, *_: object) -> None:
@@ -61,7 +66,12 @@ class Handover:
             self._timer = None
 
     def _leave_a_moment(self) -> None:
-        time.sleep(_MOMENT)
-        self._moments += 1
-        pause = _OFTEN if self._moments < _AT_FIRST else _SELDOM
+        at, used = time.perf_counter(), time.thread_time()
+        busy = 2 * (used - self._used) > at - self._at
+        self._at, self._used = at, used
+        pause = _IDLE
+        if busy:
+            time.sleep(_MOMENT)
+            self._moments += 1
+            pause = _OFTEN if self._moments < _AT_FIRST else _SELDOM
         self._timer = self._loop.call_later(pause, self._leave_a_moment)

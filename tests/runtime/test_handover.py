@@ -13,7 +13,7 @@ from thalweg.testing import run_virtual
 
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The virtual times at which a loop left a moment."""
+    """The virtual times at which a loop that is always busy left a moment."""
     left: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -21,6 +21,7 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         left.append(asyncio.get_running_loop().time())
 
     monkeypatch.setattr("thalweg.runtime.handover.time.sleep", sleep)
+    monkeypatch.setattr("thalweg.runtime.handover.time.thread_time", time.perf_counter)
     return left
 
 
@@ -31,6 +32,22 @@ def test_moments_are_left_often_at_first_and_then_seldom(moments: list[float]) -
             assert len(moments) == 99
             await asyncio.sleep(1.0)
             assert len(moments) == pytest.approx(100 + 50, abs=1)
+
+    run_virtual(main)
+
+
+def test_a_loop_that_waits_is_left_alone(
+    moments: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thalweg.runtime.handover.time.thread_time", lambda: 0.0)
+
+    async def main() -> None:
+        with Handover(asyncio.get_running_loop()):
+            await asyncio.sleep(0.1)
+            assert moments == []
+            monkeypatch.setattr("thalweg.runtime.handover.time.thread_time", time.perf_counter)
+            await asyncio.sleep(0.1)
+            assert len(moments) > 90
 
     run_virtual(main)
 
