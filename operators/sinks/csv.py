@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Csv", "csv"]
 
-_FEW = 2_048
+_FEW = 1_024
 """Rows of columns that are made lines in less time than a turn of the loop."""
 
 

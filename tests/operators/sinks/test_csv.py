@@ -306,7 +306,7 @@ async def test_options_that_make_no_sense_are_refused(
     options: dict[str, Any], error: type[Exception], told: str
 ) -> None:
     with pytest.raises(error, match=told):
-        sinks.csv(**{"path": "a.csv", **options})
+        sinks.csv(options.pop("path", "a.csv"), **options)
 
 
 async def test_two_sinks_do_not_write_one_file(tmp_path: Path, context: Context) -> None:
@@ -512,7 +512,7 @@ async def test_with_a_null_of_its_own_none_and_empty_text_are_told_apart(
 
 @FAST
 @given(
-    at=st.datetimes(timezones=st.just(dt.UTC), allow_imaginary=False),
+    at=st.datetimes(timezones=st.just(dt.UTC)),
     day=st.dates(),
     time=st.times(),
     x=st.floats(),
@@ -530,9 +530,10 @@ async def test_times_and_numbers_come_back_by_their_own_functions(
     context: Context,
 ) -> None:
     path = tmp_path / "a.csv"
-    record = {"at": at, "day": day, "time": time.replace(fold=0), "x": x, "price": price, "n": n}
+    at, time = at.replace(fold=0), time.replace(fold=0)  # of which ISO 8601 tells nothing
+    record = {"at": at, "day": day, "time": time, "x": x, "price": price, "n": n}
     assert await write(path, context, [record]) == [{}]
-    types = {
+    types: dict[str, Any] = {
         "at": dt.datetime.fromisoformat,
         "day": dt.date.fromisoformat,
         "time": dt.time.fromisoformat,
