@@ -58,19 +58,21 @@ def text_of(value: object) -> str:
 
 
 class Cells:
-    """Makes cells of values; `null` is the text that stands for None."""
+    """Makes cells of values.
 
-    def __init__(self, delimiter: str, null: str, *, alone: bool) -> None:
+    A text is in quotes where it has one of the characters `quoted` in it. `null` is the text that
+    stands for None, and `empty` the cell that does.
+    """
+
+    def __init__(self, quoted: str, null: str, empty: str) -> None:
         self._null = null
-        # A blank line would be no record.
-        self.null = null or ('""' if alone else "")
-        self.special = re.compile("[" + re.escape(delimiter) + '"\r\n\0]')
-        """What a text may have in it that it cannot be written with as it is."""
+        self._empty = empty
+        self._special = re.compile("[" + re.escape(quoted) + "\0]")
 
     def of(self, value: object) -> str:
         """One cell. Raises DataError for a value that it cannot hold."""
         if value is None:
-            return self.null
+            return self._empty
         text = text_of(value)
         if type(value) in _PLAIN:
             return text
@@ -89,11 +91,11 @@ class Cells:
             if write is not None:
                 if not some_null:
                     return list(map(write, values))
-                null = self.null
-                return [null if value is None else write(value) for value in values]
+                empty = self._empty
+                return [empty if value is None else write(value) for value in values]
             if kind is str and not some_null:
                 texts = cast("Sequence[str]", values)
-                plain = self.special.search("".join(texts)) is None
+                plain = self._special.search("".join(texts)) is None
                 if plain and "" not in texts and (not self._null or self._null not in texts):
                     return texts
         return list(map(self.of, values))
@@ -101,7 +103,7 @@ class Cells:
     def _quoted(self, text: str) -> str:
         if not text:
             return '""'
-        if self.special.search(text) is None:
+        if self._special.search(text) is None:
             return text
         if "\0" in text:
             raise DataError("the text holds a NUL, which readers of CSV refuse")

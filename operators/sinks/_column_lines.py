@@ -52,11 +52,10 @@ def _joined(cells: list[Any], form: CsvForm) -> bytearray:
 
     compute: Any = functions
     text = arrow().large_string()
-    null = form.null or ('""' if len(cells) == 1 else "")
     delimiter, end, nothing = (arrow().scalar(one, text) for one in (form.delimiter, "\n", ""))
     # With one column too, this is what puts something in the place of null.
     rows = compute.binary_join_element_wise(
-        *cells, delimiter, null_handling="replace", null_replacement=null
+        *cells, delimiter, null_handling="replace", null_replacement=form.empty
     )
     rows = compute.binary_join_element_wise(rows, nothing, end)
     data = bytearray()
@@ -135,7 +134,7 @@ def _texts(column: Any, form: CsvForm) -> Any:
     compute: Any = functions
     if form.null and compute.any(compute.equal(column, form.null)).as_py():
         return None
-    odd = compute.match_substring_regex(column, "^$|[" + re.escape(form.delimiter) + '"\r\n]')
+    odd = compute.match_substring_regex(column, f"^$|[{re.escape(form.quoted)}]")
     if not compute.any(odd).as_py():
         return column
     quote = arrow().scalar('"', column.type)

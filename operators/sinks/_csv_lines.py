@@ -14,6 +14,9 @@ from ._rows import fields_of, is_name
 
 __all__ = ["CsvForm", "CsvLines", "begun"]
 
+DELIMITERS = ",;\t|"
+"""What readers of CSV take for a delimiter where they are not told."""
+
 _PLAIN_NAME = re.compile(r"\w[\w -]*\Z")
 
 
@@ -25,23 +28,40 @@ class CsvForm:
     delimiter: str
     null: str
 
+    @property
+    def quoted(self) -> str:
+        """The characters for which a text is quoted.
+
+        The header of one column does not tell what separates cells, so nothing that might do.
+        """
+        more = DELIMITERS if len(self.columns) == 1 else ""
+        return self.delimiter + more + '"\r\n'
+
+    @property
+    def empty(self) -> str:
+        """The cell for None: a blank line would be no record."""
+        return self.null or ('""' if len(self.columns) == 1 else "")
+
 
 class CsvLines:
     """Makes lines of records that have just these columns, in any order."""
 
     def __init__(self, form: CsvForm) -> None:
         self.form = form
-        self.cells = Cells(form.delimiter, form.null, alone=len(form.columns) == 1)
+        self.cells = Cells(form.quoted, form.null, form.empty)
         self._known = frozenset(form.columns)
 
     def header(self) -> bytes:
         """The line with the names of the columns."""
-        # More is in quotes than must be: some readers guess the delimiter from this line.
         names = [
-            name if _PLAIN_NAME.match(name) else '"' + name.replace('"', '""') + '"'
+            name if self._is_plain(name) else '"' + name.replace('"', '""') + '"'
             for name in self.form.columns
         ]
         return (self.form.delimiter.join(names) + "\n").encode()
+
+    def _is_plain(self, name: str) -> bool:
+        # Less than may stand without quotes: some readers guess the delimiter from the header.
+        return _PLAIN_NAME.match(name) is not None and self.form.delimiter not in name
 
     def of(self, records: Sequence[object]) -> tuple[bytearray, dict[int, Exception]]:
         """The lines of these records, and the errors of those that make none, by index."""

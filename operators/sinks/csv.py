@@ -201,7 +201,8 @@ def csv(
       `/dev/stdout` and other pipes and devices may be named as well.
     - `columns`: the names of the columns, in the order of the file. Without it the first record
       that can be written says them, for this job and for all that go on from its state.
-    - `delimiter`: one ASCII character (comma); none that stands in numbers and times.
+    - `delimiter`: one ASCII character (comma), none that stands in numbers and times; `files` reads
+      `,`, `;`, `|` and a tab.
     - `null`: the text that stands for None (""); see below.
     - `files`: "one" (the default) is one file, which grows. With "epoch" the path is a folder, and
       each epoch that has records becomes a file of its own, `part-000000000012-0000.csv`, with a
@@ -218,8 +219,9 @@ def csv(
 
     None is an empty cell, and empty text is `""`, as PostgreSQL reads them. `csv_records` and
     `files` pass over the quotes: for the one both are empty text (None for int, float and bool),
-    for the other both are null. `null=r"\\N"` makes None a text that nothing else is: text that
-    is the same is rejected. In a file with one column None is `""` too: a blank line is no record.
+    for the other both are null. `null=r"\\N"` makes None a text that nothing else is, for a
+    function in the `columns` of `csv_records` to tell: a text that is the same is rejected. In a
+    file with one column None is `""` too, since a blank line is no record.
 
     With a store each record stands in the output exactly once. Until its epoch is committed its
     line waits in a hidden file (`.scored.csv.….part`) beside the output; then it is appended, or

@@ -203,6 +203,16 @@ async def test_names_are_quoted_so_that_nobody_guesses_another_delimiter(
     assert path.read_text().endswith(',plain name,x_1,ä,"1,5"\n1,1,1,1,1,1,1,1\n')
 
 
+@pytest.mark.parametrize("delimiter", ["_", " ", "/", "\t", "|"])
+async def test_names_and_texts_may_hold_the_delimiter(
+    delimiter: str, tmp_path: Path, context: Context
+) -> None:
+    path = tmp_path / "a.csv"
+    rows = [["a_b", "a b", "a/b", "a\tb", "a|b"]] * 2
+    await write(path, context, [dict(zip(*rows, strict=True))], delimiter=delimiter)
+    assert cells(path, delimiter) == rows
+
+
 async def test_another_delimiter_and_another_null(tmp_path: Path, context: Context) -> None:
     path = tmp_path / "a.csv"
     batch = [{"a": None, "b": "x;y"}, {"a": "", "b": "x,y"}, {"a": r"\N", "b": 1}]
@@ -224,6 +234,18 @@ async def test_with_one_column_no_line_is_blank(tmp_path: Path, context: Context
         assert path.read_text() == 'a\n""\n""\n \n'
         await write(path, context, form, null="NULL")
         assert path.read_text() == 'a\nNULL\n""\n \n'
+
+
+@pytest.mark.parametrize("form", ["records", "columns"])
+async def test_files_are_not_misled_by_one_column(
+    form: str, tmp_path: Path, context: Context
+) -> None:
+    path = tmp_path / "a.csv"
+    batch = [{"a": text} for text in ("x", "a,b", "a;b", "a\tb", "a|b", '"', " ")]
+    written = batch if form == "records" else Columns(pa.Table.from_pylist(batch))
+    await write(path, context, written, delimiter=";")
+    for schema in (None, {"a": str}):
+        assert await read_back(sources.files(path, format="csv", schema=schema)) == batch
 
 
 async def test_a_dead_letter_is_written_whatever_its_record_is(
