@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from ...runtime.contracts import Columns, DataError, arrow
-from ._csv_lines import CsvForm, CsvLines
+from ._csv_form import CsvForm
+from ._csv_lines import CsvLines
 
 __all__ = ["lines_of"]
 

@@ -8,39 +8,14 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, cast
 
-from ...runtime.contracts import DataError, DeadLetter, dataclass
+from ...runtime.contracts import DataError, DeadLetter
 from ._cells import Cells
+from ._csv_form import CsvForm
 from ._rows import fields_of, is_name
 
-__all__ = ["CsvForm", "CsvLines", "begun"]
-
-DELIMITERS = ",;\t|"
-"""What readers of CSV take for a delimiter where they are not told."""
+__all__ = ["CsvLines", "begun"]
 
 _PLAIN_NAME = re.compile(r"\w[\w -]*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class CsvForm:
-    """What the lines of a file have in common: it never changes while the file is written."""
-
-    columns: tuple[str, ...]
-    delimiter: str
-    null: str
-
-    @property
-    def quoted(self) -> str:
-        """The characters for which a text is quoted.
-
-        The header of one column does not tell what separates cells, so nothing that might do.
-        """
-        more = DELIMITERS if len(self.columns) == 1 else ""
-        return self.delimiter + more + '"\r\n'
-
-    @property
-    def empty(self) -> str:
-        """The cell for None: a blank line would be no record."""
-        return self.null or ('""' if len(self.columns) == 1 else "")
 
 
 class CsvLines:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from ...runtime.contracts import Columns, Context, DataError, MisconfiguredError, Outcome
+from ._csv_form import CsvForm, checked_columns, checked_delimiter, checked_null
 from ._direct_file import DirectFile
 from ._line_sink import LineSink
 from ._tables import checked_names
@@ -37,9 +38,9 @@ class Csv(LineSink):
         files: Literal["one", "epoch"] = "one",
     ) -> None:
         super().__init__(path, files=files)
-        self._columns = None if columns is None else _checked_columns(columns)
-        self._delimiter = _checked_delimiter(delimiter)
-        self._null = _checked_null(null, delimiter)
+        self._columns = None if columns is None else checked_columns(columns)
+        self._delimiter = checked_delimiter(delimiter)
+        self._null = checked_null(null, delimiter)
         self._lines: CsvLines | None = None
         self._headed = False
         """Whether the header stands above what is written next."""
@@ -92,8 +93,9 @@ class Csv(LineSink):
         self, lines: CsvLines, data: bytearray, count: int, rejected: dict[int, Exception]
     ) -> Outcome[None] | None:
         if data:
-            header = b"" if self._headed else lines.header()
-            await self.target.write(bytearray(header + data), count - len(rejected))
+            if not self._headed:
+                data[:0] = lines.header()
+            await self.target.write(data, count - len(rejected))
             # Not before: a batch that is not written says nothing about the next one.
             self._lines, self._headed = lines, True
         return Outcome([], rejected) if rejected else None
@@ -155,7 +157,7 @@ class Csv(LineSink):
             self._lines = self._made(columns)
 
     def _made(self, columns: tuple[str, ...]) -> CsvLines:
-        from ._csv_lines import CsvForm, CsvLines
+        from ._csv_lines import CsvLines
 
         return CsvLines(CsvForm(columns, self._delimiter, self._null))
 
@@ -252,43 +254,3 @@ def csv(
       output nor beside it, it raises `MisconfiguredError`, which names both.
     """
     return Csv(path, columns=columns, delimiter=delimiter, null=null, files=files)
-
-
-def _checked_columns(columns: object) -> tuple[str, ...]:
-    names = checked_names("columns", columns)
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"columns names {name!r}, which no file can hold") from None
-    return names
-
-
-def _checked_delimiter(delimiter: object) -> str:
-    if (
-        not isinstance(delimiter, str)
-        or len(delimiter) != 1
-        or not delimiter.isascii()
-        or delimiter.isalnum()
-        or delimiter in '"\r\n\0+-.:'
-    ):
-        raise ValueError(
-            "delimiter is one ASCII character, no letter, digit, quote or line end and none of "
-            f"+-.: since they stand in numbers and times, not {delimiter!r}"
-        )
-    return delimiter
-
-
-def _checked_null(null: object, delimiter: str) -> str:
-    if not isinstance(null, str):
-        raise TypeError(f"null is the text that stands for None, not {null!r}")
-    if any(one in null for one in (delimiter, *'"\r\n\0')) or not null.isascii():
-        raise ValueError(
-            f"null is ASCII text without the delimiter, quotes and line ends, not {null!r}"
-        )
-    if null[:1].isdigit() or null[:1] in tuple("+-.") or null.lower() in _VALUES:
-        raise ValueError(f"null is a text that no number, time or bool is written as, not {null!r}")
-    return null
-
-
-_VALUES = ("true", "false", "nan", "inf", "infinity")
