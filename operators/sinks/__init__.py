@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ._mails import Mail as Mail
     from .collect import Collect as Collect
     from .collect import collect as collect
+    from .csv import Csv as Csv
+    from .csv import csv as csv
     from .each import Each as Each
     from .each import KeyedEach as KeyedEach
     from .each import each as each
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attachment",
     "Collect",
+    "Csv",
     "Each",
     "KeyedEach",
     "Mail",
@@ -48,6 +51,7 @@ __all__ = [
     "TableSink",
     "WriteFailed",
     "collect",
+    "csv",
     "each",
     "mail",
     "ndjson",
@@ -62,6 +66,7 @@ __all__ = [
 _PLACES = {
     "Attachment": "._mails",
     "Collect": ".collect",
+    "Csv": ".csv",
     "Each": ".each",
     "KeyedEach": ".each",
     "Mail": "._mails",

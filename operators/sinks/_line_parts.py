@@ -1,4 +1,4 @@
-"""Lines of JSON in a folder, with one file for each epoch."""
+"""Lines in a folder, with one file for each epoch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,16 @@ import orjson
 from ...runtime.contracts import DataError, DeadLetter
 from ._readable import readable
 
-__all__ = ["JsonText", "Kind", "Rows", "as_json", "infer_kinds", "is_name", "kind_of_type"]
+__all__ = [
+    "JsonText",
+    "Kind",
+    "Rows",
+    "as_json",
+    "fields_of",
+    "infer_kinds",
+    "is_name",
+    "kind_of_type",
+]
 
 Kind = Literal[
     "bool",
@@ -84,8 +93,8 @@ def as_json(value: object) -> str:
     return value if isinstance(value, JsonText) else orjson.dumps(value).decode()
 
 
-def _fields(record: object) -> Mapping[str, object]:
-    """The fields of a record, by name."""
+def fields_of(record: object) -> Mapping[str, object]:
+    """The fields of a record, by name. Raises DataError for what has none."""
     if type(record) is dict or isinstance(record, Mapping):  # The first is quick to tell.
         return cast("Mapping[str, object]", record)
     if isinstance(record, DeadLetter):
@@ -118,7 +127,7 @@ def infer_kinds(records: Iterable[object], only: Sequence[str] | None) -> dict[s
     kinds: dict[str, Kind] = dict.fromkeys(only or (), "unknown")
     for record in records:
         try:
-            fields = _fields(record)
+            fields = fields_of(record)
             if not all(map(is_name, fields)):
                 continue
             found: dict[str, Kind] = {
@@ -178,7 +187,7 @@ class Rows:
         return rows, places, rejected
 
     def _row(self, record: object) -> tuple[object, ...]:
-        values = _fields(record)
+        values = fields_of(record)
         if not self._named and not self._known.issuperset(values):
             strange = next(name for name in values if name not in self._known)
             raise DataError(f"there is no column for the field {strange!r}{self._hint}")

@@ -8,7 +8,7 @@ from typing import cast
 from ...runtime.contracts import dataclass
 from ._rows import Kind, is_name
 
-__all__ = ["EPOCHS", "TableOptions", "insert", "quoted"]
+__all__ = ["EPOCHS", "TableOptions", "checked_names", "insert", "quoted"]
 
 EPOCHS = "thalweg_epochs"
 """The table that tells which epoch of which node is committed, and which copy of the job wrote."""
@@ -49,18 +49,19 @@ class TableOptions:
             from ._rows import kind_of_type
 
             types = cast("Mapping[object, object]", columns)
-            names = _names("columns", list(types))
+            names = checked_names("columns", list(types))
             kinds = {str(name): kind_of_type(str(name), each) for name, each in types.items()}
         elif columns is not None:
-            names = _names("columns", columns)
-        keys = () if key is None else _names("key", key)
+            names = checked_names("columns", columns)
+        keys = () if key is None else checked_names("key", key)
         for name in keys:
             if names is not None and name not in names:
                 raise ValueError(f"key names {name!r}, which is none of the columns {list(names)}")
         return cls(parts, names, kinds, keys)
 
 
-def _names(option: str, given: object) -> tuple[str, ...]:
+def checked_names(option: str, given: object) -> tuple[str, ...]:
+    """Names of columns. Raises ValueError or TypeError for what is none."""
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise TypeError(f"{option} takes a list of names, not {given!r}")
     names = tuple(cast("Sequence[object]", given))

@@ -144,6 +144,19 @@ group_by("k", measures={"n": aggregates.count()}, window=windows.hopping(60, 20)
             id="lines of NDJSON",
         ),
         pytest.param(
+            "from thalweg.operators import sinks; sinks.csv('out.csv', columns=['n'])",
+            [
+                "csv",
+                "pyarrow",
+                "thalweg.operators.sinks._appended_file",
+                "thalweg.operators.sinks._column_lines",
+                "thalweg.operators.sinks._csv_lines",
+                "thalweg.operators.sinks.ndjson",
+                "thalweg.operators.sources",
+            ],
+            id="lines of CSV",
+        ),
+        pytest.param(
             """
 from thalweg.operators import sources
 sources.sql_query("postgresql://reader@127.0.0.1/shop", "SELECT * FROM orders", key="id")

@@ -52,6 +52,10 @@ def make(kind: str, target: str) -> Sink[Any]:
             return sinks.ndjson(target)
         case "ndjson files":
             return sinks.ndjson(target, files="epoch")
+        case "csv":
+            return sinks.csv(target)
+        case "csv files":
+            return sinks.csv(target, files="epoch")
         case "sqlite":
             return sinks.sqlite(target, "records")
         case "sqlite key":
