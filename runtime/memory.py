@@ -95,11 +95,14 @@ class Memory:
         self._at = 0.0
         self._ages = False
 
-    def begin(self, now: Callable[[], float] | None = None) -> None:
-        """Give the operator empty keyed states of its own, by the clock `now`; before it opens."""
+    def begin(self, now: Callable[[], float] | None = None, *, saved: bool = True) -> None:
+        """Give the operator empty keyed states of its own, by the clock `now`; before it opens.
+
+        `saved` says whether there is a store for them.
+        """
         self._now = self._now if now is None else now
         for name, state in _states(self._operator).items():
-            setattr(self._operator, name, state.fresh(self._looked))
+            setattr(self._operator, name, state.fresh(self._looked, saved=saved))
         self._states = tuple(_states(self._operator).values())
         self._ages = any(state.ages for state in self._states)
         self.look()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from io import BytesIO
 from typing import Generic, TypeVar, cast, overload
 
@@ -52,6 +52,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         "_began",
         "_changed",
         "_gone",
+        "_notes",
         "_now",
         "_round",
         "_since",
@@ -79,6 +80,8 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         self._upgrade = upgrade
         self._ttl = ttl
         self._now: Callable[[], float] = time.time
+        self._notes = True
+        """Whether it is noted which keys change."""
         self._values: dict[K, V] = {}
         self._changed: set[K] = set()
         """The keys that were assigned and not yet saved; all of them are in `_values`."""
@@ -112,12 +115,19 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         """Whether values of an older version can be followed."""
         return self._upgrade is not None
 
-    def fresh(self, now: Callable[[], float] | None = None) -> KeyedState[K, V]:
-        """An empty one with the same options, whose clock is `now`: the runtime's, for a job."""
+    def fresh(
+        self, now: Callable[[], float] | None = None, *, saved: bool = True
+    ) -> KeyedState[K, V]:
+        """An empty one with the same options, whose clock is `now`: the runtime's, for a job.
+
+        With `saved=False` nobody is going to save it, and what changes is not noted: the notes
+        would grow for as long as the job runs.
+        """
         made: KeyedState[K, V] = KeyedState(
             version=self.version, upgrade=self._upgrade, ttl=self._ttl
         )
         made._now = self._now if now is None else now
+        made._notes = saved
         return made
 
     def __getitem__(self, key: K) -> V:
@@ -137,7 +147,8 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
 
     def __setitem__(self, key: K, value: V) -> None:
         self._values[key] = value
-        self._changed.add(key)
+        if self._notes:
+            self._changed.add(key)
         if self._ttl is not None:
             self._stamps.pop(key, None)
             self._stamps[key] = self._now()
@@ -156,14 +167,26 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         count = len(known)
         known.update(values)
         # Where every key has changed already, only a new one could be missing among them.
-        if len(changed) < count or len(known) > count:
+        if self._notes and (len(changed) < count or len(known) > count):
             changed.update(values)
 
     def __delitem__(self, key: K) -> None:
         del self._values[key]
-        self._changed.discard(key)
-        self._gone.add(key)
+        if self._notes:
+            self._changed.discard(key)
+            self._gone.add(key)
         self._stamps.pop(key, None)
+
+    def forget(self, keys: Collection[K]) -> None:
+        """Delete several keys at once, which is cheaper than one by one; some may not be there."""
+        for key in keys:
+            self._values.pop(key, None)
+        if self._notes:
+            self._changed.difference_update(keys)
+            self._gone.update(keys)
+        if self._ttl is not None:
+            for key in keys:
+                self._stamps.pop(key, None)
 
     def __contains__(self, key: object) -> bool:
         if self._ttl is not None:
@@ -182,7 +205,10 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         return f"<KeyedState of {len(self._values)} keys>"
 
     def changed(self) -> frozenset[K]:
-        """The keys that were assigned or deleted since they were last saved or restored."""
+        """The keys that were assigned or deleted since they were last saved or restored.
+
+        None in a job without a store.
+        """
         return frozenset(self._changed | self._gone)
 
     def expire(self) -> None:

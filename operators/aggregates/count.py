@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import Any
 
 from ...runtime.contracts import arrow
@@ -24,6 +25,14 @@ class Count(Measure[int, int]):
     def gather(self, values: Sequence[Any]) -> int:
         """The count."""
         return int(values[0])
+
+    def gather_all(self, columns: Sequence[Sequence[Any]]) -> Sequence[int]:
+        """The counts."""
+        return columns[0]
+
+    def merge_all(self, earlier: Sequence[int], later: Sequence[int]) -> Sequence[int]:
+        """Each with its own."""
+        return list(map(add, earlier, later))
 
     def kind(self, types: Mapping[str, Any]) -> Any:
         """A whole number."""

@@ -36,6 +36,9 @@ class Measure(Aggregate[Any, A, V_co]):
     rows come as records, as in `window` and `aggregate`, `add` takes one at a time: a dict, or an
     object with attributes; a value that is missing or None is NULL.
 
+    `gather_all` and `merge_all` do so for many groups; override them where all at once are quicker
+    than one after the other.
+
     A `merge` may change the earlier accumulator and nothing else. `grows` says that what is kept
     grows with the data: such a measure takes a bound, and with one it does not.
 
@@ -67,6 +70,14 @@ class Measure(Aggregate[Any, A, V_co]):
     @abstractmethod
     def gather(self, values: Sequence[Any]) -> A:
         """The accumulator of a group of which the kernels said this, in their order."""
+
+    def gather_all(self, columns: Sequence[Sequence[Any]]) -> Sequence[A]:
+        """`gather` for many groups: of each kernel what it said of all of them."""
+        return list(map(self.gather, zip(*columns, strict=True)))
+
+    def merge_all(self, earlier: Sequence[A], later: Sequence[A]) -> Sequence[A]:
+        """`merge` for many groups, each with its own."""
+        return list(map(self.merge, earlier, later))
 
     @abstractmethod
     def kind(self, types: Mapping[str, Any]) -> Any:

@@ -28,6 +28,10 @@ class Sum(Measure[Number | None, Number | None]):
         """The sum."""
         return plain_number(values[0])
 
+    def gather_all(self, columns: Sequence[Sequence[Any]]) -> Sequence[Number | None]:
+        """The sums."""
+        return list(map(plain_number, columns[0]))
+
     def kind(self, types: Mapping[str, Any]) -> Any:
         """As the column, as large as it gets."""
         found, kinds = types[self._column], arrow().types

@@ -36,9 +36,12 @@ def array_of(values: Sequence[Any], kind: Any) -> Any:
         code = "q" if kind.equals(pa.int64()) else "d" if kind.equals(pa.float64()) else None
     if code is None:
         return pa.array(values, type=kind)
-    plain = array(code, [0 if value is None else value for value in values])
     valid = None
-    if None in values:
+    try:
+        plain = array(code, values)
+    except TypeError:
+        # Of None, or of what raises once more.
+        plain = array(code, [0 if value is None else value for value in values])
         bits = bytearray((len(values) + 7) // 8)
         for at, value in enumerate(values):
             if value is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 from ...runtime.contracts import (
@@ -30,6 +32,9 @@ __all__ = ["Grouping", "Mode"]
 
 Mode = TableMode
 """Which groups are told: those that nothing changes any more, those that have changed, or all."""
+
+Kept = Sequence[Any]
+"""Of a group the accumulator of each measure."""
 
 START, END = "window_start", "window_end"
 _PLACED = "thalweg_window_start"
@@ -71,7 +76,7 @@ class Grouping(ColumnOperator):
         self._has = [[key in one for key in self.keys] for one in self._sets]
         self._plain = self._has == [[True] * len(self.keys)]
         self.results = Results(mode, self._told_apart())
-        self.groups: KeyedState[Key, list[Any]] = KeyedState()
+        self.groups: KeyedState[Key, Kept] = KeyedState()
 
     def _told_apart(self) -> tuple[str, ...]:
         """The columns that tell one group from another."""
@@ -152,49 +157,48 @@ class Grouping(ColumnOperator):
         if self._windows is not None:
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
             table = table.rename_columns([*table.schema.names[:-1], _PLACED])
-        lookup, changed = self.groups.lookup, dict[Key, list[Any]]()
+        changed, new = dict[Key, Kept](), list[Key]()
         for groups, laters in self._partial(table):
-            self._merge(groups, laters, lookup, changed)
+            new += self._merge(groups, laters, changed)
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
         self._newest = newest
         self._mark()
         if self._by_start is not None:
-            for group in changed:
-                if lookup(group, None) is None:
-                    self._by_start.setdefault(group[1], []).append(group)
+            for group in new:
+                self._by_start.setdefault(group[1], []).append(group)
         self.groups.assign(changed)
         if self._mode != "append":
             self._changed.update(dict.fromkeys(changed))
         return () if late is None else (Late(late),)
 
     def _merge(
-        self,
-        groups: list[Key],
-        laters: list[list[Any]],
-        lookup: Callable[[Key, None], list[Any] | None],
-        changed: dict[Key, list[Any]],
-    ) -> None:
-        """Add to what there is of these groups; of each measure all groups at once."""
-        measures = list(self._measures.values())
+        self, groups: list[Key], laters: list[Sequence[Any]], changed: dict[Key, Kept]
+    ) -> Iterable[Key]:
+        """Add to what there is of these groups, and return those of which there was nothing."""
+        measures, lookup = list(self._measures.values()), self.groups.lookup
         if changed or len(set(groups)) < len(groups):
             # Some meet in one group of a set, so one after the other.
+            new: dict[Key, None] = {}
             for group, *later in zip(groups, *laters, strict=True):
-                before = changed.get(group) or lookup(group, None)
-                before = before or [measure.create() for measure in measures]
+                before: Kept | None = changed.get(group) or lookup(group, None)
+                if before is None:
+                    before = [measure.create() for measure in measures]
+                    new[group] = None
                 pairs = zip(measures, before, later, strict=True)
                 changed[group] = [one.merge(earlier, more) for one, earlier, more in pairs]
-            return
-        befores = [
-            lookup(group, None) or [measure.create() for measure in measures] for group in groups
-        ]
-        merged = [
-            map(measure.merge, [one[at] for one in befores], later)
-            for at, (measure, later) in enumerate(zip(measures, laters, strict=True))
-        ]
-        changed.update(zip(groups, map(list, zip(*merged, strict=True)), strict=True))
+            return new
+        # Of each measure all groups at once.
+        befores = list(map(lookup, groups, repeat(None)))
+        merged: list[Iterable[Any]] = []
+        for at, (measure, found) in enumerate(zip(measures, laters, strict=True)):
+            create = measure.create
+            earlier = [create() if one is None else one[at] for one in befores]
+            merged.append(measure.merge_all(earlier, found))
+        changed.update(zip(groups, zip(*merged, strict=True), strict=True))
+        return [group for group, one in zip(groups, befores, strict=True) if one is None]
 
-    def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[list[Any]]]]:
+    def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Sequence[Any]]]]:
         """Groups of these rows, and of each measure the accumulators that they make of them."""
         first = () if self._windows is None else (_PLACED,)
         if any(measure.ordered for measure in self._measures.values()):
@@ -225,10 +229,10 @@ class Grouping(ColumnOperator):
         pairs = zip(key[first:], has, strict=True)
         return (at, *key[:first], *(value if there else None for value, there in pairs))
 
-    def _gathered(self, said: list[list[Any]]) -> list[list[Any]]:
+    def _gathered(self, said: list[list[Any]]) -> list[Sequence[Any]]:
         """Of each measure the accumulators of all groups, of what the kernels said of them."""
         return [
-            list(map(measure.gather, zip(*(said[at] for at in places), strict=True)))
+            measure.gather_all([said[at] for at in places])
             for measure, places in zip(self._measures.values(), self._said, strict=True)
         ]
 
@@ -259,8 +263,7 @@ class Grouping(ColumnOperator):
         if told:
             yield self._columns(list(told))
         self._changed.clear()
-        for group in closed:
-            del self.groups[group]
+        self.groups.forget(closed)
 
     def _closed(self, *, end: bool) -> list[Key]:
         """The groups of windows that are over, the oldest first; they are forgotten then."""
@@ -281,16 +284,19 @@ class Grouping(ColumnOperator):
     def _columns(self, groups: list[Key]) -> Columns:
         """The results of these groups: windows, keys, grouping, measures."""
         pa, lookup = arrow(), self.groups.lookup
-        kept = [cast("list[Any]", lookup(group, None)) for group in groups]
+        kept = list(map(lookup, groups, repeat(())))
         found: dict[str, Any] = {}
         skip = 1
         if self._windows is not None:
             skip, kind = 2, pa.timestamp("us", tz="UTC")
-            found[START] = array_of([group[1] for group in groups], pa.int64()).cast(kind)
-            ends = [group[1] + self._windows.length for group in groups]
+            starts = list(map(itemgetter(1), groups))
+            ends = [start + self._windows.length for start in starts]
+            found[START] = array_of(starts, pa.int64()).cast(kind)
             found[END] = array_of(ends, pa.int64()).cast(kind)
         for at, key in enumerate(self.keys, skip):
-            values = [math.nan if group[at] == NAN else group[at] for group in groups]
+            values = list(map(itemgetter(at), groups))
+            if NAN in values:
+                values = [math.nan if value == NAN else value for value in values]
             found[key] = _array(values, self._types.get(key))
         if self._grouping is not None:
             bits = [
@@ -298,7 +304,7 @@ class Grouping(ColumnOperator):
             ]
             found[self._grouping] = array_of([bits[group[0]] for group in groups], pa.int64())
         for at, (name, measure) in enumerate(self._measures.items()):
-            results = [measure.result(one[at]) for one in kept]
+            results = list(map(measure.result, map(itemgetter(at), kept)))
             found[name] = _array(results, measure.kind(self._types))
         return Columns(pa.table(found))
 

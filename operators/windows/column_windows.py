@@ -52,23 +52,29 @@ class ColumnWindows:
 
         compute: Any = functions
         times = self._times(table)
-        known = compute.is_valid(times)
-        if not compute.all(known).as_py():
+        if times.null_count:
             raise ValueError(f"the time {self.time!r} of a row is NULL")
-        running = compute.cumulative_max(times.combine_chunks())
-        if newest is not None:
-            running = compute.max_element_wise(running, newest)
+        if not len(times):
+            return table.append_column("window_start", times), None, newest
+        bounds = compute.min_max(times)
+        least, now = bounds["min"].as_py(), bounds["max"].as_py()
+        now = now if newest is None else max(now, newest)
         late = None
-        if self._lateness is not None:
+        # Where the oldest is on time for the newest, none is late, and no row has to be asked.
+        if self._lateness is not None and least < now - self._lateness:
+            running = compute.cumulative_max(times.combine_chunks())
+            if newest is not None:
+                running = compute.max_element_wise(running, newest)
             on_time = compute.greater_equal(times, compute.subtract(running, self._lateness))
             if not compute.all(on_time).as_py():
                 late = table.filter(compute.invert(on_time))
                 table, times = table.filter(on_time), times.filter(on_time)
-        now = running[-1].as_py() if len(running) else newest
         shifted = compute.subtract(times, self._offset)
-        # Whole division cuts towards 0: times before the offset are one window further down.
-        below = compute.if_else(compute.less(shifted, 0), self._every - 1, 0)
-        number = compute.divide(compute.subtract(shifted, below), self._every)
+        if least < self._offset:
+            # Whole division cuts towards 0: times before the offset are one window further down.
+            below = compute.if_else(compute.less(shifted, 0), self._every - 1, 0)
+            shifted = compute.subtract(shifted, below)
+        number = compute.divide(shifted, self._every)
         start = compute.add(compute.multiply(number, self._every), self._offset)
         parts: list[Any] = []
         for back in range(-(-self.length // self._every)):

@@ -84,9 +84,9 @@ class OperatorActor(SlicingActor):
     async def open(self) -> None:
         """Open the operator, and let it remember what was saved of it."""
         # Before open: what open creates is the operator's own, what it declared is the runtime's.
-        self._memory.begin(self.around.clock.now)
-        await self._operator.open(self.around.context(self.name))
         keeper = self.around.checkpoints
+        self._memory.begin(self.around.clock.now, saved=keeper is not None)
+        await self._operator.open(self.around.context(self.name))
         if keeper is not None and not self._was_ended:
             restored, node = keeper.restored, self.nodes[0].name
             self._memory.look()

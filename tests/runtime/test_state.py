@@ -175,6 +175,36 @@ def test_keys_that_have_all_changed_are_noted_no_more_and_a_new_one_among_them_i
     assert state.changed() == {1, 2, 9}
 
 
+@pytest.mark.parametrize("ttl", [None, 60.0])
+def test_keys_that_are_forgotten_together_are_gone_after_a_restart(ttl: float | None) -> None:
+    clock = Clock()
+    state: KeyedState[int, int] = KeyedState[int, int](ttl=ttl).fresh(clock)
+    state.update({one: one for one in range(400)})
+    _, before = _saved(state, 1)
+    state[1] = 10
+    state.forget([*range(1, 50), 999])
+    left = {0: 0} | {one: one for one in range(50, 400)}
+    assert dict(state) == left
+    assert set(range(1, 50)) <= state.changed()
+    since, after = _saved(state, 2)
+    assert since == 1
+    again: KeyedState[int, int] = KeyedState[int, int](ttl=ttl).fresh(clock)
+    again.restore([before, after])
+    assert dict(again) == left
+    clock.now += 61
+    assert dict(state) == (left if ttl is None else {})
+
+
+def test_what_nobody_saves_notes_no_changes() -> None:
+    state: KeyedState[int, int] = KeyedState[int, int]().fresh(saved=False)
+    state[1] = 1
+    state.assign({2: 2, 3: 3})
+    del state[1]
+    state.forget([2])
+    assert dict(state) == {3: 3}
+    assert not state.changed()
+
+
 def test_a_key_lives_no_longer_because_the_clock_was_set_back_before_a_restart() -> None:
     clock = Clock(now=3600.0)
     state: KeyedState[int, int] = KeyedState[int, int](ttl=10.0).fresh(clock)

@@ -282,6 +282,15 @@ def test_what_is_late_does_not_depend_on_where_batches_are_cut() -> None:
     assert dict(found[0]) == kept
 
 
+@pytest.mark.parametrize("lengths", [[6], [1] * 6])
+def test_times_before_1970_are_in_the_window_below_and_not_in_the_one_around_0(
+    lengths: list[int],
+) -> None:
+    rows = timed(-11, -10, -1, 0, 9, -6)  # Only the last is late.
+    out = run(Cut(rows, lengths), windowed("append", lateness=12))
+    assert starts(out) == [(-20, 1), (-10, 2), (0, 2)]
+
+
 def test_update_tells_windows_that_changed_and_forgets_those_that_are_over() -> None:
     rows = timed(1, 12, 13, 25)
     operator = windowed("update")

@@ -549,3 +549,27 @@ def test_no_key_grows_too_old_while_a_record_is_worked_on() -> None:
     for _ in range(10):
         memory.look()
     assert list(operator.words.values()) == []
+
+
+class Noting(Operator[int, int]):
+    """Keeps a record until the next has come, and tells how many keys have changed."""
+
+    def __init__(self) -> None:
+        self.values: KeyedState[int, int] = KeyedState()
+
+    def process(self, record: int) -> Iterator[int]:
+        self.values[record] = record
+        if record:
+            del self.values[record - 1]
+        yield len(self.values.changed())
+
+
+@pytest.mark.parametrize(("state", "told"), [(None, [0, 0, 0]), (State(MemoryStore()), [1, 2, 3])])
+def test_changes_are_noted_only_where_there_is_a_store_for_them(
+    state: State | None, told: list[int]
+) -> None:
+    graph, out = Graph("noting"), CollectingSink[int]()
+    source = scripted(0, 1, 2)
+    graph.read("numbers", source).via("noting", Noting(), volatile=state is None).to("out", out)
+    _run(graph.start() if state is None else graph.start(state=state))
+    assert out.records == told
