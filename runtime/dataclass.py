@@ -82,7 +82,9 @@ class _Definition:
 
     def hashed(self) -> tuple[str, ...]:
         """The fields that the hash is made of."""
-        return self._without(lambda field: not (field.compare if field.hash is None else field.hash))
+        return self._without(
+            lambda field: not (field.compare if field.hash is None else field.hash)
+        )
 
     def positional(self) -> tuple[str, ...]:
         """The fields that `__init__` asks for."""
@@ -146,10 +148,11 @@ class _Definition:
         if hasattr(self.cls, "__post_init__"):
             lines.append("self.__post_init__()")
         body = "\n  ".join(lines or ["pass"])
-        code = f" def __init__({', '.join(asked)}):\n  {body}\n return __init__"
+        code = f"def __init__({', '.join(asked)}):\n  {body}\n return __init__"
         # Its globals are those of the module, for who asks what its annotations mean.
         module, found = sys.modules.get(self.cls.__module__), dict[str, Any]()
-        exec(f"def _made({', '.join(known)}):\n{code}", {} if module is None else vars(module), found)
+        around: dict[str, Any] = {} if module is None else vars(module)
+        exec(f"def _made({', '.join(known)}):\n {code}", around, found)
         made: Callable[..., None] = found["_made"](**known)
         made.__qualname__ = f"{self.cls.__qualname__}.__init__"
         made.__module__ = self.cls.__module__

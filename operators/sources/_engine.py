@@ -160,6 +160,6 @@ def together(some: list[Any]) -> list[Any]:
 
 
 def _told(error: Exception) -> Broken:
-    """What the engine says, in its own words."""
-    words = _STATUS.sub("", str(error))
+    """What the engine says, in its own words, without the query: nobody who reads it wrote that."""
+    words = _STATUS.sub("", str(error)).partition("\n\nLINE ")[0]
     return OutOfMemory(words) if words.startswith("Out of Memory") else Broken(words)

@@ -115,7 +115,8 @@ def reader(
     held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
     held += "" if schema else ", map_inference_threshold=-1, field_appearance_threshold=0"
     held += ", ignore_errors=true" if bad else ""
-    held += f", format='newline_delimited', compression='uncompressed', maximum_object_size={_OBJECT}"
+    held += ", format='newline_delimited', compression='uncompressed'"
+    held += f", maximum_object_size={_OBJECT}"
     return f"read_json([{name}]{held})"
 
 
