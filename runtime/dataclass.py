@@ -321,12 +321,14 @@ def _unchanging(definition: _Definition) -> dict[str, Any]:
     def __setattr__(self: Any, name: str, value: object) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-        super(definition.cls, self).__setattr__(name, value)
+        cls: Any = definition.cls
+        super(cls, self).__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-        super(definition.cls, self).__delattr__(name)
+        cls: Any = definition.cls
+        super(cls, self).__delattr__(name)
 
     found: dict[str, Any] = {"__setattr__": __setattr__, "__delattr__": __delattr__}
     if definition.options["slots"]:
