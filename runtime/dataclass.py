@@ -61,15 +61,12 @@ class _Definition:
         """Raise what the standard library does for fields that nobody could give in order."""
         before = ""
         for name in self.names if not self.options["kw_only"] else ():
-            given = self.given.get(name, _MISSING)
-            if isinstance(given, dataclasses.Field):
-                if given.kw_only is True:
-                    raise TypeError(f"{self.cls.__name__}.{name} alone is kw_only")
-                if not given.init:
-                    continue
-                if given.default is _MISSING:
-                    given = given.default_factory
-            if given is not _MISSING:
+            field = self.field(name)
+            if field.kw_only is True:
+                raise TypeError(f"{self.cls.__name__}.{name} alone is kw_only")
+            if not field.init:
+                continue
+            if field.default is not _MISSING or field.default_factory is not _MISSING:
                 before = name
             elif before:
                 raise TypeError(
@@ -94,7 +91,7 @@ class _Definition:
         left_out = {
             name
             for name, given in self.given.items()
-            if isinstance(given, dataclasses.Field) and is_out(given)
+            if isinstance(given, dataclasses.Field) and is_out(self.field(name))
         }
         return tuple(name for name in self.names if name not in left_out)
 
@@ -321,14 +318,14 @@ def _unchanging(definition: _Definition) -> dict[str, Any]:
     def __setattr__(self: Any, name: str, value: object) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-        cls: Any = definition.cls
-        super(cls, self).__setattr__(name, value)
+        above: Any = super(cast("Any", definition.cls), self)
+        above.__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-        cls: Any = definition.cls
-        super(cls, self).__delattr__(name)
+        above: Any = super(cast("Any", definition.cls), self)
+        above.__delattr__(name)
 
     found: dict[str, Any] = {"__setattr__": __setattr__, "__delattr__": __delattr__}
     if definition.options["slots"]:
