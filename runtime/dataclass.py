@@ -318,13 +318,13 @@ def _unchanging(definition: _Definition) -> dict[str, Any]:
     def __setattr__(self: Any, name: str, value: object) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-        above: Any = super(cast("Any", definition.cls), self)
+        above = cast("Any", super(cast("type[Any]", definition.cls), self))
         above.__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-        above: Any = super(cast("Any", definition.cls), self)
+        above = cast("Any", super(cast("type[Any]", definition.cls), self))
         above.__delattr__(name)
 
     found: dict[str, Any] = {"__setattr__": __setattr__, "__delattr__": __delattr__}
