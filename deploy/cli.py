@@ -57,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen is None:
         parser.print_help()
         return ExitStatus.USAGE
+    if arguments is None:
+        # The process has only this to do: what is loaded by now is needed to its end, where Python
+        # would look through it thrice more for cycles. A graph comes later, and is looked through:
+        # what it has not closed, such as a file that its functions write to, is closed at the end.
+        gc.freeze()
     try:
         return chosen.execute(options)
     except ThalwegError as error:
@@ -70,10 +75,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.FINE
     except KeyboardInterrupt:
         return 130
-    finally:
-        if arguments is None:
-            # The process ends: Python would look through all that is loaded thrice more for cycles.
-            gc.freeze()
 
 
 def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, _Command | None]:

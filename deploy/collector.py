@@ -22,11 +22,13 @@ def calm_collector() -> Generator[None]:
     quarter of the time of a scoring job. What is loaded by now is not looked at again until the
     block is left. An embedding program keeps its own settings: only the launcher enters this.
     """
-    before = gc.get_threshold()
-    gc.freeze()
+    before, frozen = gc.get_threshold(), gc.get_freeze_count() > 0
+    if not frozen:
+        gc.freeze()
     gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not frozen:  # Else what was frozen before would be looked at again.
+            gc.unfreeze()

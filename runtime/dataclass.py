@@ -11,11 +11,12 @@ checkers see the original. Everything that asks for `dataclasses.fields`, such a
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import reprlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import attrgetter, ge, gt, le, lt
+from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -51,6 +52,48 @@ class _Definition:
                 raise ValueError(f"the default of {name} can change: give a default_factory")
         if any(hasattr(base, "__dataclass_fields__") for base in cls.__bases__):
             raise TypeError(f"{cls.__name__} inherits from another dataclass")
+        for name, kind in self.annotations.items():
+            if "InitVar" in str(kind) or "KW_ONLY" in str(kind):
+                raise TypeError(f"{cls.__name__}.{name}: {kind} is not offered here")
+        self._check_order()
+
+    def _check_order(self) -> None:
+        """Raise what the standard library does for fields that nobody could give in order."""
+        before = ""
+        for name in self.names if not self.options["kw_only"] else ():
+            field = self.field(name)
+            if field.kw_only is True:
+                raise TypeError(f"{self.cls.__name__}.{name} alone is kw_only")
+            if not field.init:
+                continue
+            if field.default is not _MISSING or field.default_factory is not _MISSING:
+                before = name
+            elif before:
+                raise TypeError(
+                    f"non-default argument {name!r} follows default argument {before!r}"
+                )
+
+    def compared(self) -> tuple[str, ...]:
+        """The fields that objects are compared by."""
+        return self._without(lambda field: not field.compare)
+
+    def hashed(self) -> tuple[str, ...]:
+        """The fields that the hash is made of."""
+        return self._without(
+            lambda field: not (field.compare if field.hash is None else field.hash)
+        )
+
+    def positional(self) -> tuple[str, ...]:
+        """The fields that `__init__` asks for."""
+        return self._without(lambda field: not field.init)
+
+    def _without(self, is_out: Callable[[dataclasses.Field[Any]], bool]) -> tuple[str, ...]:
+        left_out = {
+            name
+            for name, given in self.given.items()
+            if isinstance(given, dataclasses.Field) and is_out(self.field(name))
+        }
+        return tuple(name for name in self.names if name not in left_out)
 
     def field(self, name: str) -> dataclasses.Field[Any]:
         """What stands behind the name in the class."""
@@ -58,15 +101,6 @@ class _Definition:
         if not isinstance(given, dataclasses.Field):
             given = dataclasses.field(default=given)
         return cast("dataclasses.Field[Any]", given)
-
-    def positional(self) -> tuple[str, ...]:
-        """The fields that `__init__` asks for."""
-        left_out = {
-            name
-            for name, given in self.given.items()
-            if isinstance(given, dataclasses.Field) and not given.init
-        }
-        return tuple(name for name in self.names if name not in left_out)
 
     def original(self) -> Any:
         """The same fields in a class of the standard library's making."""
@@ -82,37 +116,41 @@ class _Definition:
     def init(self) -> Callable[..., None]:
         """`__init__`, compiled: it is called for each object."""
         frozen, slots = self.options["frozen"], self.options["slots"]
-        known: dict[str, Any] = {"_set": object.__setattr__, "_made": _Factory()}
+        known: dict[str, Any] = {"_data_set": object.__setattr__, "_data_made": _Factory()}
         asked = ["self", *(["*"] if self.options["kw_only"] and self.names else [])]
         lines: list[str] = []
         for at, name in enumerate(self.names):
             field, value = self.field(name), name
             asking = name
             if field.default_factory is not _MISSING:
-                known[f"_make{at}"] = field.default_factory
-                asking = f"{name}=_made"
-                value = f"_make{at}() if {name} is _made else {name}"
+                known[f"_data_make{at}"] = field.default_factory
+                asking = f"{name}=_data_made"
+                value = f"_data_make{at}() if {name} is _data_made else {name}"
             elif field.default is not _MISSING:
-                known[f"_default{at}"] = field.default
-                asking = f"{name}=_default{at}"
+                known[f"_data_default{at}"] = field.default
+                asking = f"{name}=_data_default{at}"
             if field.init:
                 asked.append(asking)
             elif asking == name:
                 continue  # What runs after `__init__` gives it a value.
             else:
-                value = asking.partition("=")[2].replace("_made", f"_make{at}()")
+                value = asking.partition("=")[2].replace("_data_made", f"_data_make{at}()")
             if frozen and slots:
-                known[f"_set{at}"] = self.cls.__dict__[name].__set__
-                lines.append(f"_set{at}(self, {value})")
+                known[f"_data_set{at}"] = self.cls.__dict__[name].__set__
+                lines.append(f"_data_set{at}(self, {value})")
             elif frozen:
-                lines.append(f"_set(self, {name!r}, {value})")
+                lines.append(f"_data_set(self, {name!r}, {value})")
             else:
                 lines.append(f"self.{name} = {value}")
         if hasattr(self.cls, "__post_init__"):
             lines.append("self.__post_init__()")
-        body = "\n ".join(lines or ["pass"])
-        exec(f"def __init__({', '.join(asked)}):\n {body}", known)
-        made: Callable[..., None] = known["__init__"]
+        body = "\n  ".join(lines or ["pass"])
+        code = f"def __init__({', '.join(asked)}):\n  {body}\n return __init__"
+        # Its globals are those of the module, for who asks what its annotations mean.
+        module, found = sys.modules.get(self.cls.__module__), dict[str, Any]()
+        around: dict[str, Any] = {} if module is None else vars(module)
+        exec(f"def _made({', '.join(known)}):\n {code}", around, found)
+        made: Callable[..., None] = found["_made"](**known)
         made.__qualname__ = f"{self.cls.__qualname__}.__init__"
         made.__module__ = self.cls.__module__
         made.__annotations__ = self.annotations | {"return": None}
@@ -139,17 +177,17 @@ class _FromOriginal:
         return found
 
 
-class _Signature:
-    """That of `__init__`, for `help` and for who checks calls; an object has none."""
+class _Init:
+    """Stands for `__init__` until it is asked for, or the first object is made."""
 
     def __init__(self, definition: _Definition) -> None:
         self._definition = definition
 
-    def __get__(self, one: object, owner: type) -> inspect.Signature:
-        if one is not None or owner is not self._definition.cls:
-            raise AttributeError("__signature__")
-        signature = inspect.signature(self._definition.init())
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
+    def __get__(self, one: object, owner: type) -> Callable[..., None]:
+        definition = self._definition
+        made = definition.init()
+        type.__setattr__(definition.cls, "__init__", made)
+        return made if one is None else MethodType(made, one)
 
 
 def _lazily(
@@ -173,11 +211,11 @@ def _lazily(
 def _made(cls: type, options: Mapping[str, bool]) -> type:
     definition = _Definition(cls, **options)
     own, names = cls.__dict__, definition.names
+    _check_own(cls, options)
     fresh: dict[str, Any] = {
-        "__init__": _init(definition),
+        "__init__": _Init(definition),
         "__dataclass_fields__": _FromOriginal(definition, "__dataclass_fields__"),
         "__dataclass_params__": _FromOriginal(definition, "__dataclass_params__"),
-        "__signature__": _Signature(definition),
         "__match_args__": () if options["kw_only"] else definition.positional(),
         "__repr__": _repr(definition),
         "__replace__": _replaced,
@@ -191,16 +229,29 @@ def _made(cls: type, options: Mapping[str, bool]) -> type:
     elif options["eq"] and unhashed:
         fresh["__hash__"] = None
     if options["order"]:
-        values = definition.values(names)
+        values = definition.values(definition.compared())
         fresh |= {f"__{how.__name__}__": _compared(how, values) for how in (lt, le, gt, ge)}
     if options["frozen"]:
-        fresh |= _unchanging(definition)
+        fresh |= {name: one for name, one in _unchanging(definition).items() if name not in own}
     for name, given in definition.given.items():
         if options["slots"] or isinstance(given, dataclasses.Field):
             default = definition.field(name).default
             fresh[name] = _MISSING if options["slots"] else default
     definition.cls = _with(cls, fresh, names if options["slots"] else None)
     return definition.cls
+
+
+def _check_own(cls: type, options: Mapping[str, bool]) -> None:
+    """Raise what the standard library does for methods that would be lost."""
+    lost = [
+        *(["__lt__", "__le__", "__gt__", "__ge__"] if options["order"] else []),
+        *(["__setattr__", "__delattr__"] if options["frozen"] else []),
+    ]
+    if options["unsafe_hash"] and cls.__dict__.get("__hash__") is not None:
+        lost.append("__hash__")
+    for name in lost:
+        if name in cls.__dict__:
+            raise TypeError(f"Cannot overwrite attribute {name} in class {cls.__name__}")
 
 
 def _with(cls: type, fresh: Mapping[str, Any], slots: tuple[str, ...] | None) -> type:
@@ -222,27 +273,20 @@ def _with(cls: type, fresh: Mapping[str, Any], slots: tuple[str, ...] | None) ->
     return made
 
 
-def _init(definition: _Definition) -> Callable[..., None]:
-    def __init__(self: Any, *given: Any, **named: Any) -> None:
-        made = definition.init()
-        type.__setattr__(definition.cls, "__init__", made)
-        made(self, *given, **named)
-
-    return __init__
-
-
 def _repr(definition: _Definition) -> Callable[[Any], str]:
-    @reprlib.recursive_repr()
     def __repr__(self: Any) -> str:
         shown = [name for name in definition.names if definition.field(name).repr]
         told = ", ".join([f"{name}={getattr(self, name)!r}" for name in shown])
         return f"{type(self).__qualname__}({told})"
 
-    return __repr__
+    __repr__.__qualname__ = "__create_fn__.<locals>.__repr__"  # pprint looks for that.
+    made = reprlib.recursive_repr()(__repr__)
+    made.__wrapped__ = __repr__  # type: ignore[attr-defined]  # Python 3.11 does not say it.
+    return made
 
 
 def _eq(definition: _Definition) -> Callable[[Any, object], bool]:
-    values = definition.values(definition.names)
+    values = definition.values(definition.compared())
 
     def __eq__(self: Any, other: object) -> bool:
         return values(self) == values(other) if type(other) is type(self) else NotImplemented
@@ -251,7 +295,7 @@ def _eq(definition: _Definition) -> Callable[[Any, object], bool]:
 
 
 def _hash(definition: _Definition) -> Callable[[Any], int]:
-    values = definition.values(definition.names)
+    values = definition.values(definition.hashed())
 
     def __hash__(self: Any) -> int:
         return hash(values(self))
@@ -274,21 +318,29 @@ def _unchanging(definition: _Definition) -> dict[str, Any]:
     def __setattr__(self: Any, name: str, value: object) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
-        object.__setattr__(self, name, value)
+        above = cast("Any", super(cast("type[Any]", definition.cls), self))
+        above.__setattr__(name, value)
 
     def __delattr__(self: Any, name: str) -> None:
         if type(self) is definition.cls or name in definition.names:
             raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
-        object.__delattr__(self, name)
+        above = cast("Any", super(cast("type[Any]", definition.cls), self))
+        above.__delattr__(name)
 
     found: dict[str, Any] = {"__setattr__": __setattr__, "__delattr__": __delattr__}
     if definition.options["slots"]:
 
+        def names(one: Any) -> Iterable[str]:
+            if type(one) is definition.cls:
+                return definition.names
+            # One that inherits may have more.
+            return [field.name for field in dataclasses.fields(one)]
+
         def __getstate__(self: Any) -> list[Any]:
-            return [getattr(self, name) for name in definition.names]
+            return [getattr(self, name) for name in names(self)]
 
         def __setstate__(self: Any, state: list[Any]) -> None:
-            for name, value in zip(definition.names, state, strict=True):
+            for name, value in zip(names(self), state, strict=True):
                 object.__setattr__(self, name, value)
 
         found |= {"__getstate__": __getstate__, "__setstate__": __setstate__}

@@ -24,10 +24,14 @@ class _LazyPackage(ModuleType):
         place = self._places.get(name)
         if place is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        if place == ".":
-            found: object = importlib.import_module(f".{name}", self.__name__)
-        else:
-            found = getattr(importlib.import_module(place, self.__name__), name)
+        try:
+            if place == ".":
+                found: object = importlib.import_module(f".{name}", self.__name__)
+            else:
+                found = getattr(importlib.import_module(place, self.__name__), name)
+        except AttributeError as error:
+            # Else it would be taken for an answer: that there is no such name here.
+            raise ImportError(f"{self.__name__}.{name} cannot be loaded: {error}") from error
         setattr(self, name, found)
         return found
 

@@ -83,7 +83,7 @@ def csv_reader(path: str, header: CsvHeader, types: Mapping[str, str], *, bad: s
     return (
         f"read_csv([{text(path)}], auto_detect=false, header=true, skip={header.above}, "
         f"delim={text(header.delimiter)}, quote='\"', escape='\"', columns={{{pairs}}}, "
-        f"max_line_size={LONGEST}, compression='none'{bad})"
+        f"max_line_size={LONGEST}, compression='uncompressed'{bad})"
     )
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import MissingExtra, arrow
+from ...runtime.contracts import MisconfiguredError, MissingExtra, arrow
 
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcDatabase
 
-__all__ = ["Broken", "Engine", "Link", "OutOfMemory"]
+__all__ = ["Broken", "Engine", "Link", "OutOfMemory", "together"]
 
 _SETTINGS = {
     "threads": "1",
@@ -45,20 +45,24 @@ class OutOfMemory(Broken):
 class Engine:
     """A database of its own that reads files, loads nothing, and works in the thread that asks.
 
-    Raises MissingExtra where the extra `sql` is not installed.
+    Raises MissingExtra where the extra `sql` is not installed, or one too old, and
+    MisconfiguredError where the engine does not start.
     """
 
     def __init__(self) -> None:
         try:
             import adbc_driver_duckdb
-            from adbc_driver_manager import AdbcDatabase
+            from adbc_driver_manager import AdbcDatabase, Error
 
             driver = adbc_driver_duckdb.driver_path()
-        except ImportError:
+        except (ImportError, AttributeError):
             raise MissingExtra("a stream of files", "sql") from None
-        self._database: AdbcDatabase = AdbcDatabase(
-            driver=driver, entrypoint="duckdb_adbc_init", **_SETTINGS
-        )
+        try:
+            self._database: AdbcDatabase = AdbcDatabase(
+                driver=driver, entrypoint="duckdb_adbc_init", **_SETTINGS
+            )
+        except Error as error:
+            raise MisconfiguredError(f"DuckDB does not start: {_told(error)}") from None
 
     def link(self) -> Link:
         """A link of its own, for one thread at a time."""
@@ -80,17 +84,11 @@ class Link:
 
     def batches(self, query: str, rows: int) -> Iterator[Any]:
         """What a query gives, in record batches of Arrow of so many rows. Raises Broken."""
-        pa = arrow()
         statement, reader = self._asked(query)
+        read = _read(reader)
         try:
-            while True:
-                try:
-                    some: list[Any] = list(islice(reader, max(1, rows // _VECTOR)))
-                except (pa.ArrowException, OSError) as error:
-                    raise _told(error) from None
-                if not some:
-                    return
-                yield from pa.Table.from_batches(some).combine_chunks().to_batches()
+            while some := list(islice(read, max(1, rows // _VECTOR))):
+                yield from together(some)
         finally:
             self._close(statement)
 
@@ -119,26 +117,49 @@ class Link:
     def _asked(self, query: str) -> tuple[Any, Any]:
         from adbc_driver_manager import AdbcStatement, Error
 
+        pa = arrow()
+        if "\0" in query:
+            raise Broken("a name has a NUL in it")  # The engine would see what stands before it.
         statement: Any = AdbcStatement(self._connection)
         self._open[statement] = None
         try:
             statement.set_sql_query(query)
             stream, _ = statement.execute_query()
-        except Error as error:
+            reader = self._open[statement] = pa.RecordBatchReader.from_stream(stream)
+        except (Error, pa.ArrowException, OSError, UnicodeEncodeError) as error:
             self._close(statement)
             raise _told(error) from None
-        reader = self._open[statement] = arrow().RecordBatchReader.from_stream(stream)
         return statement, reader
 
     def _close(self, statement: Any) -> None:
         if statement in self._open:
             reader = self._open.pop(statement)
-            if reader is not None:
-                reader.close()
-            statement.close()
+            try:
+                if reader is not None:
+                    reader.close()
+            finally:
+                statement.close()
+
+
+def _read(reader: Any) -> Iterator[Any]:
+    """The record batches of a reader, which is not asked again behind its last one."""
+    try:
+        yield from reader
+    except (arrow().ArrowException, OSError) as error:
+        raise _told(error) from None
+
+
+def together(some: list[Any]) -> list[Any]:
+    """Record batches as one, unless their columns are too long to be one."""
+    pa = arrow()
+    try:
+        found: list[Any] = pa.Table.from_batches(some).combine_chunks().to_batches()
+    except pa.ArrowInvalid:
+        return some  # An offset into text has 32 bits, and in a list Arrow cannot divide it.
+    return found
 
 
 def _told(error: Exception) -> Broken:
-    """What the engine says, in its own words."""
-    words = _STATUS.sub("", str(error))
+    """What the engine says, in its own words, without the query: nobody who reads it wrote that."""
+    words = _STATUS.sub("", str(error)).partition("\n\nLINE ")[0]
     return OutOfMemory(words) if words.startswith("Out of Memory") else Broken(words)

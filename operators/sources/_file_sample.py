@@ -41,10 +41,13 @@ def schema_of_file(link: Link, path: str, kind: Format, max_ratio: float) -> Sch
     try:
         with inflated(path, max_ratio) as plain:
             if kind == "parquet":
-                return described(link, reader(plain, kind, None))
-            return _of_csv(link, plain) if kind == "csv" else _of_lines(link, plain, path)
+                found: Schema | None = described(link, reader(plain, kind, None))
+            else:
+                found = _of_csv(link, plain) if kind == "csv" else _of_lines(link, plain, path)
     except (OSError, DataError, Broken):
         return None  # When it is read it is rejected, and says why.
+    # A name with a NUL in it cannot be asked for.
+    return found and {name: of for name, of in found.items() if "\0" not in name}
 
 
 def _of_lines(link: Link, plain: str, shown: str) -> Schema | None:

@@ -66,6 +66,8 @@ def checked_schema(schema: Mapping[str, str | type] | None) -> Schema | None:
                 f"the columns {alike[name.lower()]!r} and {name!r} differ only in case: "
                 "names of columns do not, so leave one out"
             )
+        if "\0" in str(name):
+            raise ValueError(f"the name of a column has no NUL in it, as {name!r} has")
         text = _OF_PYTHON.get(kind, "") if isinstance(kind, type) else kind
         if not isinstance(cast("object", text), str) or not _TYPE.match(text):
             known = ", ".join(one.__name__ for one in _OF_PYTHON)
@@ -113,7 +115,8 @@ def reader(
     held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
     held += "" if schema else ", map_inference_threshold=-1, field_appearance_threshold=0"
     held += ", ignore_errors=true" if bad else ""
-    held += f", format='newline_delimited', compression='none', maximum_object_size={_OBJECT}"
+    held += ", format='newline_delimited', compression='uncompressed'"
+    held += f", maximum_object_size={_OBJECT}"
     return f"read_json([{name}]{held})"
 
 

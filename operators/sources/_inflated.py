@@ -27,7 +27,8 @@ def inflated(path: str, max_ratio: float) -> Generator[str]:
     """
     kind = _ENDINGS.get(os.path.splitext(path)[1].lower())
     if kind is None:
-        yield path
+        with _named(path) as name:
+            yield name
         return
     # Most files are plain.
     import tempfile
@@ -52,6 +53,22 @@ def inflated(path: str, max_ratio: float) -> Generator[str]:
                     )
                 _write(copy, chunk, path)
         yield copy.name
+
+
+@contextmanager
+def _named(path: str) -> Generator[str]:
+    """The path; or one that leads to the same file where its name is no UTF-8."""
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="thalweg-") as folder:
+            name = os.path.join(folder, "plain")
+            os.symlink(os.path.abspath(path), name)
+            yield name
+        return
+    yield path
 
 
 def _write(copy: IO[bytes], chunk: bytes, path: str) -> None:

@@ -7,8 +7,9 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from typing import Any, ParamSpec, TypeVar
 
 from ...runtime.contracts import (
     Bookmark,
@@ -42,6 +43,9 @@ _AHEAD = 2
 
 _NOTES = 100
 """All files are noted anew when one more in so many has been read: the note grows with them."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -86,6 +90,7 @@ class Files(Source[Row]):
         self._cleaner = Cleaner(clean, archive)
         self._max_ratio = max_ratio
         self._engine: Engine | None = None
+        self._under_way: asyncio.Future[Any] | None = None
 
     def __repr__(self) -> str:
         follows = ", follows" if self._follow else ""
@@ -97,9 +102,9 @@ class Files(Source[Row]):
         self._context = context
         self._log = FileLog()
         # One of them lets the other go on while it is loaded.
-        await asyncio.gather(context.in_thread(self._load), context.in_thread(arrow))
+        await asyncio.gather(self._in_thread(self._load), context.in_thread(arrow))
         if self._given is not None:
-            self._given = await context.in_thread(self._known, self._given)
+            self._given = await self._in_thread(self._known, self._given)
             self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
@@ -166,11 +171,21 @@ class Files(Source[Row]):
 
     async def close(self) -> None:
         """Wait for the threads that read, and let the reader go."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
+            if not self._under_way.cancelled():
+                self._under_way.exception()
         for opened in getattr(self, "_opened", ()):
             await opened.close()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+    async def _in_thread(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """What uses the engine, in a thread: a wait may be cancelled, and `close` waits for it."""
+        under_way = asyncio.ensure_future(self._context.in_thread(work, *args, **named))
+        self._under_way = under_way
+        return await asyncio.shield(under_way)
 
     def _load(self) -> None:
         self._engine = Engine()
@@ -225,25 +240,23 @@ class Files(Source[Row]):
         )
         return OpenedFile(file, pieces, link, self._context, start)
 
-    async def _see_schema(self) -> None:
-        """The columns of the first file that has any; from now on they are held."""
+    def _sampled(self, path: str) -> Schema | None:
         from ._file_sample import schema_of_file
 
         assert self._engine is not None
-        link = self._engine.link()
-        try:
-            for file in self._waiting:
-                schema = await self._context.in_thread(
-                    schema_of_file, link, file.path, self._format, self._max_ratio
-                )
-                if schema:
-                    self._log.schema = schema
-                    break
-            else:
-                self._log.schema = {"nothing": "INTEGER"}  # They are all empty.
-                return
-        finally:
-            link.close()
+        with closing(self._engine.link()) as link:
+            return schema_of_file(link, path, self._format, self._max_ratio)
+
+    async def _see_schema(self) -> None:
+        """The columns of the first file that has any; from now on they are held."""
+        for file in self._waiting:
+            schema = await self._in_thread(self._sampled, file.path)
+            if schema:
+                self._log.schema = schema
+                break
+        else:
+            self._log.schema = {"nothing": "INTEGER"}  # They are all empty.
+            return
         self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
         missing = sorted((self.wanted or frozenset()) - schema.keys())

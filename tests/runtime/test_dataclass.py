@@ -6,10 +6,11 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import pprint
 import subprocess
 import sys
 from dataclasses import field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
 
 import orjson
 import pytest
@@ -238,6 +239,103 @@ def test_a_class_of_the_standard_library_may_inherit() -> None:
     assert (more.number, more.further, more.many) == (1, 4, [])
     with pytest.raises(dataclasses.FrozenInstanceError):
         more.further = 2  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@dataclasses.dataclass(frozen=True)
+class Heavier(Late):
+    """One of the standard library that inherits, with a field more."""
+
+    further: int = 1
+
+
+def test_one_that_inherits_is_copied_and_pickled_whole() -> None:
+    one = Heavier(1, further=4)
+    for again in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert again == one
+        assert again.further == 4
+
+
+def test_a_signature_is_that_of_the_original_whoever_asks() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Fresh:
+        number: int
+        late: Late
+
+    class Below(Fresh):
+        pass
+
+    told = "(number: 'int', late: 'Late') -> None"
+    assert str(inspect.signature(Below)) == told
+    assert str(inspect.signature(Fresh)) == told
+    assert str(inspect.signature(Fresh.__init__)) == told.replace("(", "(self, ")
+    kinds = {"number": int, "late": Late, "return": type(None)}
+    assert get_type_hints(Fresh.__init__) == kinds
+    assert Below(1, Late(2)).late == Late(2)
+
+
+def test_fields_may_be_left_out_of_a_comparison_and_a_hash() -> None:
+    @dataclass(frozen=True, slots=True, order=True)
+    class Partly:
+        number: int
+        note: str = field(default="", compare=False)
+        more: int = field(default=0, hash=False)
+
+    assert Partly(1, "a") == Partly(1, "b")
+    assert hash(Partly(1, "a", 2)) == hash(Partly(1, "b", 3)) == hash((1,))
+    assert not Partly(1, "a") < Partly(1, "b")
+    assert Partly(1, "b", 1) < Partly(1, "a", 2)
+
+
+def test_names_that_its_making_uses_are_names_of_fields() -> None:
+    @dataclass(frozen=True)
+    class Odd:
+        _set: int
+        _made: int = 2
+        _make1: list[int] = field(default_factory=list[int])
+
+    assert dataclasses.astuple(Odd(1)) == (1, 2, [])
+
+
+def test_own_methods_for_a_pickle_stay() -> None:
+    assert pickle.loads(pickle.dumps(Told(2))) == Told(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Says itself what is kept of it."""
+
+    number: int
+
+    def __getstate__(self) -> int:
+        return self.number
+
+    def __setstate__(self, state: int) -> None:
+        object.__setattr__(self, "number", state + 1)
+
+
+def test_a_long_one_is_printed_on_several_lines() -> None:
+    told = pprint.pformat(Ordered(1, "long " * 20))
+    assert told.startswith("Ordered(first=1,\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "match"),
+    [
+        ({}, {"__annotations__": {"a": "int", "b": "int"}, "a": 1}, "'b' follows default"),
+        ({}, {"__annotations__": {"a": "InitVar[int]"}}, "InitVar"),
+        ({}, {"__annotations__": {"_": "KW_ONLY"}}, "KW_ONLY"),
+        ({}, {"__annotations__": {"a": "int"}, "a": field(kw_only=True)}, "kw_only"),
+        ({"frozen": True}, {"__setattr__": setattr}, "Cannot overwrite"),
+        ({"order": True}, {"__lt__": max}, "Cannot overwrite"),
+        ({"unsafe_hash": True}, {"__hash__": len}, "Cannot overwrite"),
+    ],
+)
+def test_what_would_come_out_otherwise_is_refused(
+    options: dict[str, bool], body: dict[str, Any], match: str
+) -> None:
+    made = type("Refused", (), body)
+    with pytest.raises(TypeError, match=match):
+        dataclass(**options)(made)
 
 
 def test_the_public_face_compiles_no_method_of_a_dataclass() -> None:

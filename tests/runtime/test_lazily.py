@@ -118,3 +118,14 @@ def test_threads_that_ask_at_once_get_the_same(brook: ModuleType) -> None:
 
 def test_what_was_loaded_lazily_is_pickled_by_name(brook: ModuleType) -> None:
     assert pickle.loads(pickle.dumps(brook.pond)) is brook.pond
+
+
+@pytest.mark.parametrize("asked", ["Trout", "pond", "banks"])
+def test_an_error_in_a_file_is_told_as_it_is(brook: ModuleType, asked: str) -> None:
+    place = Path(brook.__path__[0]) / ("banks/__init__.py" if asked == "banks" else "pond.py")
+    place.write_text("import math\nmath.nowhere\n")
+    importlib.invalidate_caches()
+    for code in (f"from brook import {asked}", f"import brook; brook.{asked}"):
+        with pytest.raises(ImportError, match="'math' has no attribute 'nowhere'") as caught:
+            exec(code, {})
+        assert isinstance(caught.value.__cause__, AttributeError)

@@ -510,3 +510,19 @@ def test_an_option_that_makes_no_sense_is_refused(options: Any, message: str) ->
 def test_a_type_that_there_is_not_is_refused_when_it_opens(tmp_path: Path) -> None:
     with pytest.raises(JobFailed, match="the type of column 'n'"):
         run(tmp_path, schema={"n": "NUMBERS"})
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(tmp_path: Path) -> None:
+    try:
+        write(tmp_path / os.fsdecode(b"\xff.json"), {"n": 1})
+    except OSError:
+        pytest.skip("there are no such names here")
+    assert run(tmp_path) == ([{"n": 1}], [])
+    assert run(tmp_path, schema={"n": int}) == ([{"n": 1}], [])
+
+
+def test_a_column_that_cannot_be_asked_for_is_left_out(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", {"n": 1, "a\0b": 2})
+    assert run(tmp_path) == ([{"n": 1}], [])
+    with pytest.raises(ValueError, match="has no NUL in it"):
+        sources.files("in", format="ndjson", schema={"a\0b": int})
