@@ -16,10 +16,7 @@ from typing import Any
 Answers = dict[str, list[list[Any]]]
 
 COLLECTOR = (50_000, 20, 50)
-"""The garbage collector's settings: those of `thalweg run`, for everyone who takes part.
-
-What is there at the end is not looked through once more either, as it is not by `thalweg run`.
-"""
+"""The garbage collector's settings: those of `thalweg run`, for everyone who takes part."""
 
 SCHEMA = {
     "Arrival_Time": "BIGINT", "Creation_Time": "BIGINT", "Device": "VARCHAR", "Index": "BIGINT",
@@ -90,7 +87,6 @@ def main() -> None:
     answers = {"thalweg": thalweg, "duckdb": duckdb}[sys.argv[1]](sys.argv[2])
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"answers": answers, "megabytes": memory}))
-    gc.freeze()
 
 
 if __name__ == "__main__":

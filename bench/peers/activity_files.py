@@ -58,4 +58,3 @@ def tell(work: Callable[[str], tuple[Answers, dict[str, float]]]) -> None:
     answers, measured = work(sys.argv[1])
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"answers": answers, "megabytes": megabytes} | measured))
-    gc.freeze()  # As `thalweg run` does at its end.

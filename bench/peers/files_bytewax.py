@@ -150,7 +150,6 @@ def main() -> None:
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     megabytes += resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(json.dumps({"answers": answers, "megabytes": megabytes}))
-    gc.freeze()
 
 
 main()
