@@ -83,6 +83,10 @@ class _Definition:
             lambda field: not (field.compare if field.hash is None else field.hash)
         )
 
+    def shown(self) -> tuple[str, ...]:
+        """The fields that an object is told by."""
+        return self._without(lambda field: not field.repr)
+
     def positional(self) -> tuple[str, ...]:
         """The fields that `__init__` asks for."""
         return self._without(lambda field: not field.init)
@@ -274,8 +278,9 @@ def _with(cls: type, fresh: Mapping[str, Any], slots: tuple[str, ...] | None) ->
 
 
 def _repr(definition: _Definition) -> Callable[[Any], str]:
+    shown = definition.shown()
+
     def __repr__(self: Any) -> str:
-        shown = [name for name in definition.names if definition.field(name).repr]
         told = ", ".join([f"{name}={getattr(self, name)!r}" for name in shown])
         return f"{type(self).__qualname__}({told})"
 

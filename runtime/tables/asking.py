@@ -83,10 +83,7 @@ class Asking:
             raise QueryError(_said(error)) from None
 
     def _fetched(self, link: Any, version: int) -> Answer:
-        relation = link.sql(self.sql)
-        # The name before DuckDB 1.4.
-        read = getattr(relation, "to_arrow_reader", None) or relation.fetch_record_batch
-        reader = read(_STRETCH)
+        reader = link.sql(self.sql).to_arrow_reader(_STRETCH)
         pieces: list[Any] = []
         rows = size = 0
         for piece in reader:

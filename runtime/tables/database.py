@@ -106,9 +106,7 @@ class Database:
         try:
             if not _known(reader, name):
                 return Columns(arrow().table({}))
-            relation = reader.sql(f"from {_quoted(name)}")
-            read = getattr(relation, "to_arrow_table", None) or relation.fetch_arrow_table
-            return Columns(read())
+            return Columns(reader.sql(f"from {_quoted(name)}").to_arrow_table())
         finally:
             reader.close()
 
