@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
-from typing import Any, overload
+from threading import Lock
+from typing import Any, TypeVar, cast, overload
 
 from .errors import MissingExtra
 
 __all__ = ["Columns", "Late", "Row", "arrow"]
+
+T = TypeVar("T")
 
 Row = dict[str, object]
 """A record that was a row of columns: its values by name."""
@@ -36,12 +39,13 @@ class Columns(Sequence[Row]):
     (3, [{'word': 'b', 'n': 2}, {'word': 'c', 'n': None}])
     """
 
-    __slots__ = ("_count", "_size", "table")
+    __slots__ = ("_count", "_made", "_size", "table")
 
     def __init__(self, table: Any) -> None:
         self.table = table
         self._count: int = table.num_rows
         self._size = -1
+        self._made: dict[object, _Once] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -91,6 +95,20 @@ class Columns(Sequence[Row]):
             return [{} for _ in range(self._count)]
         return list(map(dict, map(zip, repeat(names), zip(*values, strict=True))))
 
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What `make` makes of these columns, made once for all who are given them and say `key`.
+
+        Columns that several operators read are the same for each. One that asks while another, in
+        its thread, still makes it, waits. What `make` raises is raised here, and made again.
+        """
+        if self._made is None:
+            self._made = {}  # Two may do so at once: then it is made twice.
+        held = self._made.setdefault(key, _Once())
+        with held.lock:
+            if not held.made:
+                held.value, held.made = make(), True
+        return cast("T", held.value)
+
     @staticmethod
     def join(several: Sequence[Columns]) -> Columns:
         """One after the other, nothing copied; what one of them lacks is null there."""
@@ -117,6 +135,17 @@ class Late(Columns):
     """
 
     __slots__ = ()
+
+
+class _Once:
+    """Something that is made once."""
+
+    __slots__ = ("lock", "made", "value")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.made = False
+        self.value: object = None
 
 
 def _values(column: Any) -> list[object]:

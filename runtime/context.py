@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from .counters import Counter, Counters
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .tables.tables import Tables
 
 __all__ = ["Context", "Fence"]

@@ -115,6 +115,13 @@ class Source(ABC, Generic[S_co]):
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
+    def load_ahead(self) -> None:
+        """A job is about to be made: begin, in a thread of your own, to load what takes long.
+
+        Called on the prototype, while the runtime still gets ready itself; `open` follows, on a
+        copy, unless the job is never entered. What goes wrong is raised there.
+        """
+
     async def open(self, context: Context) -> None:
         """Get ready to read from the start. No record is read before this."""
 
@@ -457,6 +464,11 @@ class ColumnOperator(Operator[Any, Any]):
 
     Then where each row came from is still known behind it, and when it happened.
     """
+
+    def beside(self, others: Sequence[ColumnOperator]) -> None:
+        """These read the same stream. What is made of its columns for all of them, `Columns.once`
+        makes once. Called before `open`, where there are others.
+        """
 
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:

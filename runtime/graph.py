@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .contracts import DeadLetter, Source
 from .errors import GraphError, ThalwegError
 from .nodes import FAILED, Kind, Node, NodeOptions, Port, declared_at, is_a, is_count
+from .roles import as_source
 from .stream import Stream
 
 if TYPE_CHECKING:
@@ -193,7 +194,11 @@ class Graph:
         same state goes on by itself, and leaving its block suspends it: it takes a last epoch, and
         nothing is closed that is still open.
         """
-        from .job import Job
+        for node in self._nodes.values():
+            source = as_source(node.work)
+            if source is not None:
+                source.load_ahead()
+        from .job import Job  # Only now: what it imports takes as long as what is loaded meanwhile.
 
         return Job(self.plan(), state=state, metrics=metrics)
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal
-from numbers import Integral, Real
 from typing import cast
-from zoneinfo import ZoneInfo
 
 from .errors import DataError
 
@@ -165,6 +162,9 @@ class Timestamps:
 
 def _as_float(value: object) -> float | None:
     """A number of another kind, such as one of NumPy or a Decimal; None for what is none."""
+    from decimal import Decimal  # Few times are of such a kind, and everybody imports this file.
+    from numbers import Integral, Real
+
     try:
         if isinstance(value, Integral):
             return int(value)
@@ -184,6 +184,8 @@ def _shown(value: object) -> str:
 
 def zone_named(name: str) -> tzinfo:
     """The time zone of this name. Raises ValueError, with names that are like it."""
+    from zoneinfo import ZoneInfo  # As long to load as a tenth of the package, and for few.
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # OSError: the name of a folder of the database

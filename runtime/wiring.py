@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from .actors import Actor, RegroupActor, Surroundings, make_actor
 from .channel import Channel, Inbox
+from .contracts import ColumnOperator
 from .converting import Converting
 from .merge import Merge
 from .nodes import FAILED, Port
@@ -51,6 +52,7 @@ def wire(plan: Plan, around: Surroundings) -> tuple[Actor, ...]:
                 inbox = Piling(inbox)
             actor.inbox = inbox
     _join_dials(plan, made)
+    _introduce(plan, made)
     return tuple(made.values())
 
 
@@ -63,6 +65,15 @@ def _join_dials(plan: Plan, made: Mapping[str, Actor]) -> None:
         feeder = made.get(port.node)
         if isinstance(feeder, RegroupActor) and plan.readers.get(port) == (actor.name,):
             actor.fed_by(feeder)
+
+
+def _introduce(plan: Plan, made: Mapping[str, Actor]) -> None:
+    """Tell operators over columns who else is given the same ones."""
+    for readers in plan.readers.values():
+        works = [made[name].nodes[0].work for name in readers] if len(readers) > 1 else []
+        several = [work for work in works if isinstance(work, ColumnOperator)]
+        for work in several if len(several) > 1 else []:
+            work.beside([other for other in several if other is not work])
 
 
 def started_anew(plan: Plan) -> frozenset[str]:

@@ -83,12 +83,19 @@ class Link:
         self._open: dict[Any, Any] = {}
 
     def batches(self, query: str, rows: int) -> Iterator[Any]:
-        """What a query gives, in record batches of Arrow of so many rows. Raises Broken."""
+        """What a query gives, in record batches of Arrow of so many rows. Raises Broken.
+
+        The last one has between half as many and half as many more, where there were others.
+        """
         statement, reader = self._asked(query)
-        read = _read(reader)
+        read, some = _read(reader), list[Any]()
+        many = max(1, rows // _VECTOR)
+        most = many + many // 2
         try:
-            while some := list(islice(read, max(1, rows // _VECTOR))):
-                yield from together(some)
+            while some := [*some, *islice(read, most - len(some))]:
+                cut = many if len(some) == most else most
+                yield from together(some[:cut])
+                some = some[cut:]
         finally:
             self._close(statement)
 
@@ -153,7 +160,7 @@ def together(some: list[Any]) -> list[Any]:
     """Record batches as one, unless their columns are too long to be one."""
     pa = arrow()
     try:
-        found: list[Any] = pa.Table.from_batches(some).combine_chunks().to_batches()
+        found: list[Any] = pa.Table.from_batches(some).combine_chunks(pa.system_memory_pool()).to_batches()
     except pa.ArrowInvalid:
         return some  # An offset into text has 32 bits, and in a list Arrow cannot divide it.
     return found

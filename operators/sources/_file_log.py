@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any, cast
 
-import orjson
-
 from ...runtime.contracts import MisconfiguredError
 from ._note import FORGET
 
@@ -47,6 +45,8 @@ class FileLog:
 
     def note(self) -> bytes:
         """All of it, for `restore`."""
+        import orjson  # Only jobs with a store take notes.
+
         if self._names is None:
             self._names = b64encode(b"".join(sorted(self._read)))
         return orjson.dumps(
@@ -61,6 +61,8 @@ class FileLog:
 
     def restore(self, note: bytes, source: str) -> None:
         """Go on from a note. Raises MisconfiguredError where it is none of this kind."""
+        import orjson
+
         try:
             held: Any = orjson.loads(note)
             if held["kind"] != "files":
@@ -79,11 +81,15 @@ class FileLog:
 
 def file_note(size: int, modified: int) -> bytes:
     """What is remembered of a file that is being read."""
+    import orjson
+
     return orjson.dumps({"size": size, "modified": modified})
 
 
 def is_same(note: bytes, size: int, modified: int) -> bool:
     """Whether a file is still the one of which this was noted."""
+    import orjson
+
     held: Mapping[str, object] = cast("Mapping[str, object]", orjson.loads(note))
     return held.get("size") == size and held.get("modified") == modified
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import orjson
-
 from ...runtime.contracts import MisconfiguredError
 
 __all__ = ["FORGET", "Note", "encode_note"]
@@ -23,6 +21,8 @@ def encode_note(kind: str, **values: int | str | bool) -> bytes:
     >>> encode_note("csv", offset=120)
     b'{"kind":"csv","offset":120}'
     """
+    import orjson  # Only jobs with a store take notes.
+
     return orjson.dumps({"kind": kind, **values})
 
 
@@ -36,6 +36,8 @@ class Note:
     __slots__ = ("_source", "_values")
 
     def __init__(self, data: bytes, kind: str, source: str) -> None:
+        import orjson
+
         self._source = source
         try:
             values = orjson.loads(data)

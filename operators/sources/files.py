@@ -23,6 +23,7 @@ from ...runtime.contracts import (
     arrow,
     in_seconds,
 )
+from ._coming_engine import ComingEngine
 from ._engine import Engine
 from ._file_clean import Clean, Cleaner
 from ._file_groups import FileGroups
@@ -38,8 +39,8 @@ __all__ = ["Files", "files"]
 
 _log = logging.getLogger("thalweg.sources")
 
-_AHEAD = 2
-"""Files that are read at once: one thread reads each, and they seldom wait for the same."""
+_AHEAD = 3
+"""Files that are open at once: a thread that is done with one need not wait to be given another."""
 
 _NOTES = 100
 """All files are noted anew when one more in so many has been read: the note grows with them."""
@@ -89,6 +90,7 @@ class Files(Source[Row]):
             raise ValueError("poll_interval is more than 0 seconds")
         self._cleaner = Cleaner(clean, archive)
         self._max_ratio = max_ratio
+        self._coming = ComingEngine()
         self._engine: Engine | None = None
         self._under_way: asyncio.Future[Any] | None = None
 
@@ -96,6 +98,10 @@ class Files(Source[Row]):
         follows = ", follows" if self._follow else ""
         paths = ", ".join(self._patterns)
         return f"{self._format} in {paths}, a trigger behind {self._groups}{follows}"
+
+    def load_ahead(self) -> None:
+        """Load the engine, which takes as long as some files."""
+        self._coming.begin()
 
     async def open(self, context: Context) -> None:
         """Have a reader; which files there are is seen when the first is read."""
@@ -154,13 +160,13 @@ class Files(Source[Row]):
                 opened.last = max(
                     [*piece.positions[-1:], *(one.position for one in piece.rejected)]
                 )
-                file = opened.file
+                file, kept = opened.file, self._context.fence is not None
                 return Read(
                     piece.columns,
                     piece.positions,
                     file.path,
                     piece.rejected,
-                    note=file_note(file.size, file.modified),
+                    note=file_note(file.size, file.modified) if kept else b"",
                     forget=self._cleaner.take_done(),
                 )
 
@@ -188,7 +194,7 @@ class Files(Source[Row]):
         return await asyncio.shield(under_way)
 
     def _load(self) -> None:
-        self._engine = Engine()
+        self._engine = self._coming.take()
 
     def _known(self, schema: Schema) -> Schema:
         assert self._engine is not None

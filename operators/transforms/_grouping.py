@@ -24,6 +24,7 @@ from ...runtime.contracts import (
 from ..aggregates.measure import NAN, Kernel, Measure
 from ._arrays import array_of
 from ._partial_groups import Key, partial_groups
+from ._shared_groups import SharedGroups
 
 if TYPE_CHECKING:
     from ..windows.column_windows import ColumnWindows
@@ -77,6 +78,7 @@ class Grouping(ColumnOperator):
         self._plain = self._has == [[True] * len(self.keys)]
         self.results = Results(mode, self._told_apart())
         self.groups: KeyedState[Key, Kept] = KeyedState()
+        self._shared: SharedGroups | None = None
 
     def _told_apart(self) -> tuple[str, ...]:
         """The columns that tell one group from another."""
@@ -123,6 +125,20 @@ class Grouping(ColumnOperator):
         asked = frozenset(self.keys).union(*(one.columns for one in self._measures.values()))
         return asked if self._windows is None else asked | {self._windows.time}
 
+    def beside(self, others: Sequence[ColumnOperator]) -> None:
+        """Find groups together with those whose groups are of the same rows."""
+        mates = [self, *(one for one in others if isinstance(one, Grouping))]
+        mates = [one for one in mates if one._can_share()]
+        if len(mates) > 1 and self in mates:
+            known = (one._shared for one in mates if one._shared is not None)
+            self._shared = next(known, None) or SharedGroups(
+                (key for one in mates for key in one.keys),
+                (kernel for one in mates for kernel in one._kernels),
+            )
+
+    def _can_share(self) -> bool:
+        return self._windows is None and SharedGroups.can_be_of(self._kernels)
+
     async def open(self, context: Context) -> None:
         """Nothing is open."""
         self._types: dict[str, Any] = {}
@@ -158,7 +174,9 @@ class Grouping(ColumnOperator):
             table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
             table = table.rename_columns([*table.schema.names[:-1], _PLACED])
         changed, new = dict[Key, Kept](), list[Key]()
-        for groups, laters in self._partial(table):
+        shared = None if self._shared is None else self._shared.of(columns)
+        parts = self._partial(table) if shared is None else self._parts_of(*shared)
+        for groups, laters in parts:
             new += self._merge(groups, laters, changed)
         # Only now: what raised above has left nothing behind.
         self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
@@ -213,11 +231,25 @@ class Grouping(ColumnOperator):
         laters = self._gathered(said)
         if self._plain:
             yield list(found), laters
-            return
-        # Each is a part of one group of each set.
+        else:
+            yield self._in_sets(found, laters, len(first))
+
+    def _parts_of(
+        self, keys: Sequence[Key], said: Sequence[Sequence[Any]]
+    ) -> Iterator[tuple[list[Key], list[Sequence[Any]]]]:
+        """As `_partial`, of groups that were found by more keys, for all who share them."""
+        assert self._shared is not None
+        places, kernels = self._shared.places(self.keys, self._kernels)
+        laters = self._gathered([said[at] for at in kernels])
+        yield self._in_sets([tuple([key[at] for at in places]) for key in keys], laters, 0)
+
+    def _in_sets(
+        self, found: Iterable[Key], laters: list[Sequence[Any]], first: int
+    ) -> tuple[list[Key], list[Sequence[Any]]]:
+        """Groups of all keys as parts of one group of each set, and the accumulators of each."""
         sets = list(enumerate(self._has))
-        groups = [self._part_of(at, key, len(first), has) for key in found for at, has in sets]
-        yield groups, [[one for one in later for _ in sets] for later in laters]
+        groups = [self._part_of(at, key, first, has) for key in found for at, has in sets]
+        return groups, [[one for one in later for _ in sets] for later in laters]
 
     def _whole(self, at: int, key: Key, first: int, has: Sequence[bool]) -> Key:
         """The group of a set, of which only the keys that it has are known."""
@@ -229,7 +261,7 @@ class Grouping(ColumnOperator):
         pairs = zip(key[first:], has, strict=True)
         return (at, *key[:first], *(value if there else None for value, there in pairs))
 
-    def _gathered(self, said: list[list[Any]]) -> list[Sequence[Any]]:
+    def _gathered(self, said: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
         """Of each measure the accumulators of all groups, of what the kernels said of them."""
         return [
             measure.gather_all([said[at] for at in places])

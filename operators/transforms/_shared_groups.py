@@ -1,0 +1,76 @@
+"""The groups of the same rows for several operators, found once by all of their keys together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...runtime.contracts import Columns
+from ..aggregates.measure import Kernel
+from ._partial_groups import Key, partial_groups
+
+__all__ = ["SharedGroups"]
+
+_MERGED = frozenset({"count_all", "count", "sum", "min", "max", "variance"})
+"""The functions of which a group knows all when its parts have told theirs, in a number each."""
+
+_FEW = 128
+"""Groups that are put together in no time."""
+
+_ROWS_EACH = 64
+"""Rows for each group, at least: with fewer, putting groups together takes as long as finding."""
+
+_TRIED = 16
+"""How often groups are found before it is asked whether anybody else took them."""
+
+_REST = 1024
+"""How often everybody goes alone when sharing was of no use, before it is tried again."""
+
+
+class SharedGroups:
+    """Finds the groups of columns by the keys, and with the kernels, of all who share them.
+
+    The groups of each are made of these, since its keys are among the keys: so what takes a pass
+    over the rows is done once, and not once for each. It is of no use where the keys together make
+    nearly as many groups as there are rows, or where the others are given other columns, as when
+    batches that wait are put together: then it rests for a while.
+    """
+
+    def __init__(self, keys: Iterable[str], kernels: Iterable[Kernel]) -> None:
+        self._keys = tuple(sorted(set(keys)))
+        self._kernels = tuple(sorted(set(kernels), key=lambda one: (one.column or "", one[1])))
+        self._rest = 0
+        self._found = 0
+        self._asked = 0
+
+    @staticmethod
+    def can_be_of(kernels: Iterable[Kernel]) -> bool:
+        """Whether groups can be put together of smaller ones, by these kernels."""
+        return all(kernel.function in _MERGED for kernel in kernels)
+
+    def places(self, keys: Sequence[str], kernels: Sequence[Kernel]) -> tuple[list[int], list[int]]:
+        """Where these keys and kernels stand in what `of` tells."""
+        return list(map(self._keys.index, keys)), list(map(self._kernels.index, kernels))
+
+    def of(self, columns: Columns) -> tuple[Sequence[Key], Sequence[Sequence[Any]]] | None:
+        """The groups, and what each kernel says of all of them; None for who has to go alone."""
+        if self._rest:
+            self._rest -= 1
+            return None
+        self._asked += 1
+        found: tuple[Sequence[Key], Sequence[Sequence[Any]]] | None = None
+        try:
+            found = columns.once(self, lambda: self._find(columns))
+        except Exception:
+            pass  # It may be the fault of another's keys: who is at fault finds it alone, and says so.
+        if found is None or (self._found == _TRIED and 2 * self._asked < 3 * self._found):
+            self._rest, self._found, self._asked = _REST, 0, 0
+        elif self._found == _TRIED:
+            self._found = self._asked = 0
+        return found
+
+    def _find(self, columns: Columns) -> tuple[Sequence[Key], Sequence[Sequence[Any]]] | None:
+        self._found += 1
+        each, said = partial_groups(columns.table, self._keys, self._kernels)
+        keys = list(each)
+        return (keys, said) if len(keys) <= max(_FEW, len(columns) // _ROWS_EACH) else None
