@@ -8,8 +8,9 @@ lets the interpreter go on while the engine is loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import MisconfiguredError, MissingExtra, arrow
@@ -63,23 +64,43 @@ class Engine:
             )
         except Error as error:
             raise MisconfiguredError(f"DuckDB does not start: {_told(error)}") from None
+        self._links = 0
+        self._ends = False
+        self._lock = Lock()
 
     def link(self) -> Link:
         """A link of its own, for one thread at a time."""
-        return Link(self._database)
+        with self._lock:
+            self._links += 1
+        return Link(self._database, self._closed)
+
+    def end(self) -> None:
+        """No link will be asked for any more: the engine is let go when the last one is closed.
+
+        That takes as long as a file of some MB, and whoever closes it has nothing else to do.
+        """
+        self._ends = True
 
     def close(self) -> None:
         """Let the engine go. The links are closed before."""
         self._database.close()
 
+    def _closed(self) -> None:
+        with self._lock:
+            self._links -= 1
+            last = self._ends and not self._links
+        if last:
+            self._database.close()
+
 
 class Link:
     """Asks the engine; what is asked here sees the temporary tables that were made here."""
 
-    def __init__(self, database: AdbcDatabase) -> None:
+    def __init__(self, database: AdbcDatabase, closed: Callable[[], None]) -> None:
         from adbc_driver_manager import AdbcConnection
 
         self._connection = AdbcConnection(database)
+        self._closed: Callable[[], None] | None = closed
         self._open: dict[Any, Any] = {}
 
     def batches(self, query: str, rows: int) -> Iterator[Any]:
@@ -120,6 +141,9 @@ class Link:
         for statement in list(self._open):
             self._close(statement)
         self._connection.close()
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed()
 
     def _asked(self, query: str) -> tuple[Any, Any]:
         from adbc_driver_manager import AdbcStatement, Error
@@ -160,7 +184,9 @@ def together(some: list[Any]) -> list[Any]:
     """Record batches as one, unless their columns are too long to be one."""
     pa = arrow()
     try:
-        found: list[Any] = pa.Table.from_batches(some).combine_chunks(pa.system_memory_pool()).to_batches()
+        # The pool that Arrow takes by default clears huge pages anew for each file.
+        whole = pa.Table.from_batches(some).combine_chunks(pa.system_memory_pool())
+        found: list[Any] = whole.to_batches()
     except pa.ArrowInvalid:
         return some  # An offset into text has 32 bits, and in a list Arrow cannot divide it.
     return found

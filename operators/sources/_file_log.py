@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any, cast
 
 from ...runtime.contracts import MisconfiguredError
@@ -28,7 +27,7 @@ class FileLog:
         self._names: bytes | None = None
 
     def __contains__(self, path: str) -> bool:
-        return _mark(path) in self._read
+        return bool(self._read) and _mark(path) in self._read
 
     def __len__(self) -> int:
         return len(self._read)
@@ -95,4 +94,6 @@ def is_same(note: bytes, size: int, modified: int) -> bool:
 
 
 def _mark(path: str) -> bytes:
+    from hashlib import blake2b  # Only when a file has been read: it takes a while to load.
+
     return blake2b(path.encode("utf-8", "surrogateescape"), digest_size=_BYTES).digest()

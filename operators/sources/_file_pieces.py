@@ -97,7 +97,7 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
     if kind == "parquet":
         _check_columns(reading)
     try:
-        for table in _tables(link, _query(reading, header), at):
+        for table in _tables(link, _query(reading, header), len(reading.schema), at):
             yield Piece(Columns(table), range(at, at + table.num_rows))
             at += table.num_rows
         return
@@ -145,7 +145,7 @@ def _query(
 ) -> str:
     """What asks for the wanted columns and, last, for whether a row has to be looked at.
 
-    With `bad`, rows that do not fit are null, or left out in CSV, and with `told` noted.
+    Where no row has to be, and there are columns, nothing else is asked for. With `bad`, rows that do not fit are null, or left out in CSV, and with `told` noted.
     """
     schema, plain = reading.schema, path or reading.plain
     wanted = list(schema)
@@ -164,7 +164,8 @@ def _query(
             source = csv_reader(plain, header, read, bad=how)
             if bad:
                 asked += [f"{quoted(n)} as {quoted('as read: ' + n)}" for n in _rounded(schema)]
-    asked.append(f"coalesce({odd or 'false'}, false) as odd")
+    if odd or bad or not asked:
+        asked.append(f"coalesce({odd or 'false'}, false) as odd")
     return f"select {', '.join(asked)} from {source}"
 
 
@@ -172,17 +173,16 @@ def _rounded(schema: Schema) -> list[str]:
     return [name for name, kind in schema.items() if as_read(kind) != kind]
 
 
-def _tables(link: Link, query: str, start: int) -> Iterator[Any]:
-    """The rows of a query from `start` on, some at a time. Raises Broken where one is odd."""
+def _tables(link: Link, query: str, wanted: int, start: int) -> Iterator[Any]:
+    """So many columns from the row `start` on, some rows at a time. Raises Broken if one is odd."""
     pa = arrow()
     left = start
     for batch in link.batches(query, ROWS):
-        last = batch.num_columns - 1
         # The array itself knows: `pyarrow.compute` takes as long to load as some files to read.
-        if batch.column(last).true_count:
+        if batch.num_columns > wanted and batch.column(wanted).true_count:
             raise Broken("a number is not whole")
-        names = batch.schema.names[:last] or ["nothing"]
-        arrays = batch.columns[:last] or [pa.nulls(batch.num_rows, pa.int32())]
+        names = batch.schema.names[:wanted] or ["nothing"]
+        arrays = batch.columns[:wanted] or [pa.nulls(batch.num_rows, pa.int32())]
         table = pa.Table.from_arrays(arrays, names=names)
         if left >= table.num_rows:
             left -= table.num_rows

@@ -19,6 +19,7 @@ __all__ = [
     "Schema",
     "checked_schema",
     "described",
+    "is_known",
     "known_types",
     "quoted",
     "reader",
@@ -46,6 +47,15 @@ _OF_PYTHON: dict[type, str] = {
     dt.time: "TIME",
     decimal.Decimal: "DECIMAL(38,9)",
 }
+_PLAIN = frozenset(
+    {
+        *_OF_PYTHON.values(),
+        *("TINYINT", "SMALLINT", "INTEGER", "HUGEINT", "FLOAT", "TIMESTAMP", "UUID"),
+        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
+    }
+)
+"""Types that DuckDB calls by these very names."""
+
 _OBJECT = 4 << 20
 """Bytes that one row of NDJSON may take."""
 
@@ -124,6 +134,15 @@ def described(link: Link, reading: str) -> Schema:
     """The columns that are read, as DuckDB sees them."""
     rows = link.rows(f"describe select * from {reading}")
     return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
+
+
+def is_known(schema: Schema) -> bool:
+    """Whether all types are already called as DuckDB calls them, and most often it is so.
+
+    >>> is_known({"n": "BIGINT", "word": "VARCHAR"}), is_known({"n": "int8"})
+    (True, False)
+    """
+    return _PLAIN.issuperset(schema.values())
 
 
 def known_types(link: Link, schema: Schema) -> Schema:

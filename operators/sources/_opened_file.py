@@ -34,9 +34,7 @@ class OpenedFile:
     async def next(self) -> Piece | None:
         """The next piece; None at the end of the file. A wait may be cancelled: nothing is lost."""
         piece = await asyncio.shield(self._next)
-        if piece is None:
-            self._link.close()
-        else:
+        if piece is not None:
             self._next = self._ask()
         return piece
 
@@ -51,4 +49,7 @@ class OpenedFile:
         return asyncio.ensure_future(self._context.compute(self._one))
 
     def _one(self) -> Piece | None:
-        return next(self._pieces, None)
+        piece = next(self._pieces, None)
+        if piece is None:
+            self._link.close()
+        return piece

@@ -30,7 +30,15 @@ from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import FORMATS, Format, Schema, checked_schema, known_types, schema_text
+from ._file_schema import (
+    FORMATS,
+    Format,
+    Schema,
+    checked_schema,
+    is_known,
+    known_types,
+    schema_text,
+)
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
@@ -110,7 +118,8 @@ class Files(Source[Row]):
         # One of them lets the other go on while it is loaded.
         await asyncio.gather(self._in_thread(self._load), context.in_thread(arrow))
         if self._given is not None:
-            self._given = await self._in_thread(self._known, self._given)
+            if not is_known(self._given):
+                self._given = await self._in_thread(self._known, self._given)
             self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
@@ -226,6 +235,9 @@ class Files(Source[Row]):
             if self._log.schema is None:
                 await self._see_schema()
             self._opened.append(self._start(self._waiting.next()))
+        if not (self._follow or self._waiting):
+            assert self._engine is not None
+            self._engine.end()
 
     def _start(self, file: Found) -> OpenedFile:
         assert self._engine is not None

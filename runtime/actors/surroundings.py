@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from ..clock import Clock
 from ..context import Context
 
 if TYPE_CHECKING:
+    import random
+
     from ..checkpoints.coordinator import Coordinator
 
 __all__ = ["Surroundings"]
@@ -69,7 +70,13 @@ class Surroundings:
         """The sources that count their records from 0 after each start."""
         self.triggered = triggered
         """Who wants to know, by its name, which actor has passed which trigger on."""
-        self.chance: Callable[[], random.Random] = getattr(loop, "chance", random.Random)
+        self.chance: Callable[[], random.Random] = getattr(loop, "chance", _chance)
         """Chance for who retries; a loop that repeats a run has its own."""
         self.starts = checkpoints.restored.held.token if checkpoints is not None else 0
         """How often the job has been started on its state."""
+
+
+def _chance() -> random.Random:
+    import random  # For those who retry, and no others.
+
+    return random.Random()
