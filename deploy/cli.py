@@ -87,7 +87,8 @@ def _parser(words: Sequence[str]) -> tuple[argparse.ArgumentParser, _Command | N
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    # Named, it need not be looked up, with the width of the terminal and all that this imports.
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog=parser.prog)
     named = next((word for word in words if not word.startswith("-")), None)
     chosen: _Command | None = None
     for name, summary in _COMMANDS.items():

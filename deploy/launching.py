@@ -22,8 +22,6 @@ from ..runtime.errors import (
 )
 from ..runtime.graph import Graph
 from .address import Address
-from .adjusting import adjuster
-from .answering import asker
 from .collector import calm_collector
 from .event_loop import loop_factory
 from .exit_status import ExitStatus
@@ -87,6 +85,8 @@ class Launcher:
             reporter = Reporter(sys.stderr, self._form, job.progress, self._bad)
             watchdog = Watchdog(loop, reporter.say)
             if self._http is not None and registry is not None:
+                from .adjusting import adjuster
+                from .answering import asker
                 from .http import HttpServer, Pages
 
                 drawing = {**job.plan.as_dict(), "mermaid": job.plan.mermaid()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -109,6 +108,8 @@ def die_with_parent() -> None:
     parent = os.environ.pop(_PARENT, None)
     if parent is None or sys.platform != "linux":
         return
+    import ctypes  # Only for who was started so.
+
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(parent):
         os.kill(os.getpid(), signal.SIGTERM)  # It went before this could be asked for.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
 from types import FrameType
 
 from ..runtime.dataclass import dataclass
@@ -17,12 +17,6 @@ __all__ = ["Blocked", "Watchdog"]
 
 _SLICES = 4
 _OURS = ("thalweg.runtime", "thalweg.deploy", "asyncio", "uvloop", "anyio")
-_LIBRARIES = tuple(
-    os.path.realpath(path) + os.sep
-    for path in {
-        sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +125,17 @@ class Watchdog:
             if not module.startswith(_OURS):
                 code = frame.f_code
                 place = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
-                if not os.path.realpath(code.co_filename).startswith(_LIBRARIES):
+                if not os.path.realpath(code.co_filename).startswith(_libraries()):
                     return place
                 foreign = foreign or place
             frame = frame.f_back
         return foreign
+
+
+@cache
+def _libraries() -> tuple[str, ...]:
+    """The folders of what is installed."""
+    import sysconfig  # Few loops are ever blocked.
+
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({os.path.realpath(sysconfig.get_path(name)) + os.sep for name in names})

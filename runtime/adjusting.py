@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from .actors import Actor, RegroupActor
 from .actors.call_actor import CallActor
+from .dataclass import replace
 from .errors import ThalwegError
 from .nodes import is_count, is_seconds, nearest
 from .tuning.dials import Dials

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
 from typing import Literal
 
@@ -126,6 +125,9 @@ class Latency:
 
     def observe(self, seconds: float, records: int) -> None:
         """As `note`, where the bucket is another one."""
+        # It is a library of its own, and to load one waits for who loads another, as a source may.
+        from bisect import bisect_left
+
         self._buckets[self._at] += self.here
         self._at = at = bisect_left(LATENCY_BUCKETS, seconds)
         self.low = LATENCY_BUCKETS[at - 1] if at else -1.0

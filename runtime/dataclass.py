@@ -2,8 +2,8 @@
 
 The standard library compiles half a dozen methods for each class as it is defined, which takes
 longer than all the rest of the class: of what a short job waited for, a tenth was that. Type
-checkers see the original. Everything that asks for `dataclasses.fields`, such as `replace`,
-`asdict` and orjson, gets them from the original too, made when it is asked for.
+checkers see the original. Everything that asks for `dataclasses.fields`, such as `asdict` and
+orjson, gets them from the original too, made when it is asked for. `replace` needs none of it.
 """
 
 # ruff: noqa: N807 - the methods of other classes are made here
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from dataclasses import dataclass as dataclass
+    from dataclasses import replace as replace
 
-__all__ = ["dataclass"]
+__all__ = ["dataclass", "replace"]
 
 _MISSING: Any = dataclasses.MISSING
 
@@ -222,7 +223,7 @@ def _made(cls: type, options: Mapping[str, bool]) -> type:
         "__dataclass_params__": _FromOriginal(definition, "__dataclass_params__"),
         "__match_args__": () if options["kw_only"] else definition.positional(),
         "__repr__": _repr(definition),
-        "__replace__": _replaced,
+        "__replace__": _replacing(definition),
     }
     if options["eq"]:
         fresh["__eq__"] = _eq(definition)
@@ -352,9 +353,22 @@ def _unchanging(definition: _Definition) -> dict[str, Any]:
     return found
 
 
-def _replaced(self: Any, /, **changes: Any) -> Any:
-    return dataclasses.replace(self, **changes)
+def _replacing(definition: _Definition) -> Callable[..., Any]:
+    asked = definition.positional()
+
+    def __replace__(self: Any, /, **changes: Any) -> Any:
+        if type(self) is not definition.cls or not changes.keys() <= {*asked}:
+            return dataclasses.replace(self, **changes)  # Which knows more, and says what is wrong.
+        kept = {name: getattr(self, name) for name in asked if name not in changes}
+        return definition.cls(**kept, **changes)
+
+    return __replace__
+
+
+def _replace(one: Any, /, **changes: Any) -> Any:
+    how: Callable[..., Any] | None = getattr(cast("type[object]", type(one)), "__replace__", None)
+    return dataclasses.replace(one, **changes) if how is None else how(one, **changes)
 
 
 if not TYPE_CHECKING:
-    dataclass = _lazily
+    dataclass, replace = _lazily, _replace

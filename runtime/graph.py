@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .contracts import DeadLetter, Source
+from .dataclass import replace
 from .errors import GraphError, ThalwegError
 from .nodes import FAILED, Kind, Node, NodeOptions, Port, declared_at, is_a, is_count
 from .roles import as_source

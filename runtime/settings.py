@@ -8,10 +8,9 @@ import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeVar, Union, cast
 
-from .dataclass import dataclass
+from .dataclass import dataclass, replace
 from .errors import SettingError
 from .nodes import declared_at, nearest
 

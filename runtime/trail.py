@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from .dataclass import dataclass
+from .dataclass import dataclass, replace
 
 __all__ = ["Attempt", "Trail"]
 

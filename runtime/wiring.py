@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
 
 from .actors import Actor, RegroupActor, Surroundings, make_actor
 from .channel import Channel, Inbox
 from .contracts import ColumnOperator
 from .converting import Converting
+from .dataclass import replace
 from .merge import Merge
 from .nodes import FAILED, Port
 from .piling import Piling

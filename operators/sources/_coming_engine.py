@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from concurrent.futures import Future
 from threading import Thread
 
-from ._engine import Engine
+from ...runtime.contracts import MissingExtra
+from ._engine import Engine, driver
 
 __all__ = ["ComingEngine"]
 
@@ -23,6 +25,9 @@ class ComingEngine:
         """Load one, unless one is there that nobody has taken."""
         if self._loading:
             return
+        # Here, and not in the thread: that needs no interpreter then, which others would hold.
+        with contextlib.suppress(MissingExtra):  # Raised where the engine is taken.
+            driver()
         coming: Future[Engine] = Future()
         self._loading.append(coming)
         # No daemon: Python would end while the engine is half loaded.

@@ -18,7 +18,7 @@ from ...runtime.contracts import MisconfiguredError, MissingExtra, arrow
 if TYPE_CHECKING:
     from adbc_driver_manager import AdbcDatabase
 
-__all__ = ["Broken", "Engine", "Link", "OutOfMemory", "together"]
+__all__ = ["Broken", "Engine", "Link", "OutOfMemory", "driver", "together"]
 
 _SETTINGS = {
     "threads": "1",
@@ -43,6 +43,16 @@ class OutOfMemory(Broken):
     """There is no memory left, which is not the fault of what is read."""
 
 
+def driver() -> str:
+    """Where the library of the engine is. Raises MissingExtra without it, or what asks it."""
+    try:
+        import adbc_driver_duckdb
+
+        return str(adbc_driver_duckdb.driver_path())
+    except (ImportError, AttributeError):
+        raise MissingExtra("a stream of files", "sql") from None
+
+
 class Engine:
     """A database of its own that reads files, loads nothing, and works in the thread that asks.
 
@@ -51,16 +61,12 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        try:
-            import adbc_driver_duckdb
-            from adbc_driver_manager import AdbcDatabase, Error
+        library = driver()
+        from adbc_driver_manager import AdbcDatabase, Error
 
-            driver = adbc_driver_duckdb.driver_path()
-        except (ImportError, AttributeError):
-            raise MissingExtra("a stream of files", "sql") from None
         try:
             self._database: AdbcDatabase = AdbcDatabase(
-                driver=driver, entrypoint="duckdb_adbc_init", **_SETTINGS
+                driver=library, entrypoint="duckdb_adbc_init", **_SETTINGS
             )
         except Error as error:
             raise MisconfiguredError(f"DuckDB does not start: {_told(error)}") from None

@@ -145,7 +145,8 @@ def _query(
 ) -> str:
     """What asks for the wanted columns and, last, for whether a row has to be looked at.
 
-    Where no row has to be, and there are columns, nothing else is asked for. With `bad`, rows that do not fit are null, or left out in CSV, and with `told` noted.
+    Where no row has to be, and there are columns, nothing else is asked for. With `bad`, rows that
+    do not fit are null, or left out in CSV, and with `told` noted.
     """
     schema, plain = reading.schema, path or reading.plain
     wanted = list(schema)

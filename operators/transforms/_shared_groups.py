@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,10 +60,9 @@ class SharedGroups:
             return None
         self._asked += 1
         found: tuple[Sequence[Key], Sequence[Sequence[Any]]] | None = None
-        try:
+        # It may raise for another's keys: who has those goes alone then, and is told.
+        with contextlib.suppress(Exception):
             found = columns.once(self, lambda: self._find(columns))
-        except Exception:
-            pass  # It may be the fault of another's keys: who is at fault finds it alone, and says so.
         if found is None or (self._found == _TRIED and 2 * self._asked < 3 * self._found):
             self._rest, self._found, self._asked = _REST, 0, 0
         elif self._found == _TRIED:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal, cast
 
 from ..batch import Batch, Records, size_of
 from ..columns import Columns
+from ..dataclass import replace
 from ..nodes import Node, Regroup
 from ..origins import Origins
 from ..receipt import JoinedReceipt, Receipt

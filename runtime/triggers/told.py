@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from ..actors import Actor, SourceActor
-from ..dataclass import dataclass
+from ..dataclass import dataclass, replace
 from .counted import Counted
 from .report import Offset, SinkReport, SourceReport, StateReport, TriggerReport
 
