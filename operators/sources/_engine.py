@@ -7,6 +7,7 @@ lets the interpreter go on while the engine is loaded.
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -48,6 +49,7 @@ def driver() -> str:
     try:
         import adbc_driver_duckdb
 
+        importlib.import_module("adbc_driver_manager")  # Who asks it.
         return str(adbc_driver_duckdb.driver_path())
     except (ImportError, AttributeError):
         raise MissingExtra("a stream of files", "sql") from None
@@ -112,15 +114,15 @@ class Link:
     def batches(self, query: str, rows: int) -> Iterator[Any]:
         """What a query gives, in record batches of Arrow of so many rows. Raises Broken.
 
-        The last one has between half as many and half as many more, where there were others.
+        The last one has from half as many to half as many more, where there were others.
         """
         statement, reader = self._asked(query)
         read, some = _read(reader), list[Any]()
         many = max(1, rows // _VECTOR)
         most = many + many // 2
         try:
-            while some := [*some, *islice(read, most - len(some))]:
-                cut = many if len(some) == most else most
+            while some := [*some, *islice(read, most + 1 - len(some))]:
+                cut = many if len(some) > most else most
                 yield from together(some[:cut])
                 some = some[cut:]
         finally:

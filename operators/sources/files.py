@@ -7,9 +7,7 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
 
 from ...runtime.contracts import (
     Bookmark,
@@ -23,22 +21,14 @@ from ...runtime.contracts import (
     arrow,
     in_seconds,
 )
+from ._asked_engine import AskedEngine
 from ._coming_engine import ComingEngine
-from ._engine import Engine
 from ._file_clean import Clean, Cleaner
 from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import (
-    FORMATS,
-    Format,
-    Schema,
-    checked_schema,
-    is_known,
-    known_types,
-    schema_text,
-)
+from ._file_schema import FORMATS, Format, checked_schema, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
@@ -52,9 +42,6 @@ _AHEAD = 3
 
 _NOTES = 100
 """All files are noted anew when one more in so many has been read: the note grows with them."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -99,8 +86,7 @@ class Files(Source[Row]):
         self._cleaner = Cleaner(clean, archive)
         self._max_ratio = max_ratio
         self._coming = ComingEngine()
-        self._engine: Engine | None = None
-        self._under_way: asyncio.Future[Any] | None = None
+        self._engine: AskedEngine | None = None
 
     def __repr__(self) -> str:
         follows = ", follows" if self._follow else ""
@@ -115,11 +101,11 @@ class Files(Source[Row]):
         """Have a reader; which files there are is seen when the first is read."""
         self._context = context
         self._log = FileLog()
+        self._engine = engine = AskedEngine(self._coming, context)
         # One of them lets the other go on while it is loaded.
-        await asyncio.gather(self._in_thread(self._load), context.in_thread(arrow))
+        await asyncio.gather(engine.load(), context.in_thread(arrow))
         if self._given is not None:
-            if not is_known(self._given):
-                self._given = await self._in_thread(self._known, self._given)
+            self._given = await engine.known_types(self._given)
             self._log.schema = self._given
         self._cleaner = self._cleaner.fresh(context)
         self._started: dict[str, Bookmark] = {}
@@ -186,29 +172,11 @@ class Files(Source[Row]):
 
     async def close(self) -> None:
         """Wait for the threads that read, and let the reader go."""
-        if self._under_way is not None:
-            await asyncio.wait([self._under_way])
-            if not self._under_way.cancelled():
-                self._under_way.exception()
-        for opened in getattr(self, "_opened", ()):
-            await opened.close()
         if self._engine is not None:
+            await self._engine.idle()
+            for opened in getattr(self, "_opened", ()):
+                await opened.close()
             self._engine.close()
-            self._engine = None
-
-    async def _in_thread(self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-        """What uses the engine, in a thread: a wait may be cancelled, and `close` waits for it."""
-        under_way = asyncio.ensure_future(self._context.in_thread(work, *args, **named))
-        self._under_way = under_way
-        return await asyncio.shield(under_way)
-
-    def _load(self) -> None:
-        self._engine = self._coming.take()
-
-    def _known(self, schema: Schema) -> Schema:
-        assert self._engine is not None
-        with closing(self._engine.link()) as link:
-            return known_types(link, schema)
 
     async def _begin_group(self) -> bool:
         """Say which files come next, up to a trigger; False where there will be no more."""
@@ -258,17 +226,11 @@ class Files(Source[Row]):
         )
         return OpenedFile(file, pieces, link, self._context, start)
 
-    def _sampled(self, path: str) -> Schema | None:
-        from ._file_sample import schema_of_file
-
-        assert self._engine is not None
-        with closing(self._engine.link()) as link:
-            return schema_of_file(link, path, self._format, self._max_ratio)
-
     async def _see_schema(self) -> None:
         """The columns of the first file that has any; from now on they are held."""
+        assert self._engine is not None
         for file in self._waiting:
-            schema = await self._in_thread(self._sampled, file.path)
+            schema = await self._engine.schema_of(file.path, self._format, self._max_ratio)
             if schema:
                 self._log.schema = schema
                 break

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thalweg.runtime.dataclass import dataclass
+from thalweg.runtime.dataclass import dataclass, replace
 
 T = TypeVar("T")
 
@@ -164,6 +164,44 @@ def test_it_is_copied_and_pickled(one: Any) -> None:
     for again in (copy.copy(one), copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
         assert again == one
         assert again is not one
+
+
+def test_replace_is_that_of_the_standard_library() -> None:
+    class Longer(Late):
+        """One that inherits, and has no more fields."""
+
+    pairs: list[tuple[Any, dict[str, Any]]] = [
+        (Late(1, "text", [3], 9), {"number": 2, "hidden": 8}),
+        (Original(1, "text", [3], 9), {"text": "other"}),
+        (Longer(1), {"number": 5}),
+        (Named(first=1), {"second": 3}),
+        (Counted(3), {}),
+        (Derived(4), {"number": 5}),
+        (Empty(), {}),
+    ]
+    for one, changes in pairs:
+        mine, theirs = replace(one, **changes), dataclasses.replace(one, **changes)
+        assert mine == theirs
+        assert type(mine) is type(one)
+        assert mine is not one
+    for one, wrong in [(Derived(1), {"twice": 3}), (Late(1), {"nowhere": 3}), ("text", {})]:
+        with pytest.raises((TypeError, ValueError)) as expected:
+            dataclasses.replace(one, **wrong)  # type: ignore[type-var]
+        with pytest.raises(expected.type) as caught:
+            replace(one, **wrong)  # type: ignore[type-var]
+        assert str(caught.value) == str(expected.value)
+
+
+def test_to_replace_needs_nothing_of_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, slots=True)
+    class Fresh:
+        number: int
+        text: str = "text"
+
+    monkeypatch.setattr(dataclasses, "replace", None)
+    assert replace(Fresh(1), text="other") == Fresh(1, "other")
+    assert "__dataclass_fields__" in vars(Fresh)
+    assert not isinstance(vars(Fresh)["__dataclass_fields__"], dict)
 
 
 def test_it_is_replaced_and_matched() -> None:

@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
-from thalweg.operators import sources
+from thalweg import Graph, Row
+from thalweg.operators import sinks, sources
 from thalweg.operators.sources import _file_sample as sample
+from thalweg.operators.sources._coming_engine import ComingEngine
 from thalweg.operators.sources._engine import Broken, Engine, Link, OutOfMemory, together
 from thalweg.runtime.contracts import MisconfiguredError, MissingExtra
+from thalweg.runtime.plan import Plan
 from thalweg.testing import context
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -77,6 +80,89 @@ def test_a_link_that_is_closed_amid_a_query_leaves_nothing_open() -> None:
     assert next(batches).num_rows == 2_048
     link.close()
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"),
+    [
+        (0, []),
+        (1, [1]),
+        (4_096, [4_096]),
+        (5_000, [5_000]),
+        (6_144, [6_144]),
+        (6_145, [4_096, 2_049]),
+        (8_192, [4_096, 4_096]),
+        (10_240, [4_096, 6_144]),
+        (12_000, [4_096, 4_096, 3_808]),
+    ],
+)
+def test_no_file_ends_with_a_crumb(link: Link, rows: int, sizes: list[int]) -> None:
+    batches = list(link.batches(f"select range as n from range({rows})", 4_096))
+    assert [one.num_rows for one in batches] == sizes
+    assert [n for one in batches for n in one.column(0).to_pylist()] == list(range(rows))
+
+
+def test_the_last_link_takes_the_engine_with_it() -> None:
+    engine = Engine()
+    one, other = engine.link(), engine.link()
+    one.close()
+    assert other.rows("select 1") == [(1,)]
+    engine.end()
+    assert other.rows("select 1") == [(1,)]
+    other.close()
+    other.close()
+    with pytest.raises(Exception, match="not initialized"):
+        engine.link()
+    engine.close()
+
+
+def test_an_engine_is_loaded_before_it_is_asked_for() -> None:
+    coming = ComingEngine()
+    coming.begin()
+    coming.begin()
+    loading = [one for one in threading.enumerate() if one.name == "thalweg-engine"]
+    assert len(loading) <= 1
+    with closing(coming.take()) as first, closing(coming.take()) as second:
+        assert first is not second
+        for engine in (first, second):
+            with closing(engine.link()) as link:
+                assert link.rows("select 1") == [(1,)]
+
+
+def test_what_goes_wrong_ahead_is_told_where_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(driver, "driver_path")
+    coming = ComingEngine()
+    coming.begin()
+    with pytest.raises(MissingExtra, match="sql"):
+        coming.take()
+    with pytest.raises(MissingExtra, match="sql"):
+        coming.take()
+
+
+def test_a_job_loads_the_engine_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.json").write_text('{"n": 1}\n')
+    begun: list[str] = []
+    begin, plan = ComingEngine.begin, Graph.plan
+
+    def noted_begin(coming: ComingEngine) -> None:
+        begun.append("engine")
+        begin(coming)
+
+    def noted_plan(graph: Graph) -> Plan:
+        begun.append("plan")
+        return plan(graph)
+
+    monkeypatch.setattr(ComingEngine, "begin", noted_begin)
+    monkeypatch.setattr(Graph, "plan", noted_plan)
+    out: list[Row] = []
+    graph = Graph("early")
+    graph.read("files", sources.files(tmp_path, format="ndjson")).to("out", sinks.collect(out))
+    assert begun == []
+    graph.run()
+    assert begun == ["engine", "plan"]
+    assert out == [{"n": 1}]
 
 
 def test_batches_that_are_too_long_together_stay_apart() -> None:
