@@ -6,7 +6,7 @@ import pickle
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from io import BytesIO
-from typing import Generic, TypeVar, cast, overload
+from typing import Generic, TypeVar, overload
 
 from .errors import StateMismatch
 
@@ -143,7 +143,7 @@ class KeyedState(MutableMapping[K, V], Generic[K, V]):
         """The value of a key, or `default`."""
         if self._ttl is not None:
             self.expire()
-        return self._values.get(key, cast("V", default))
+        return self._values.get(key, default)
 
     def __setitem__(self, key: K, value: V) -> None:
         self._values[key] = value

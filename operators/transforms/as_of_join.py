@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from ...runtime.contracts import (
@@ -16,7 +16,7 @@ from ...runtime.contracts import (
     in_seconds,
 )
 from ._joined import LEFT, Joined, Sided, both_sides, checked_how
-from ._timed_rows import Entry, Timed, time_of
+from ._timed_rows import Entry, Some, Timed, time_of
 
 if TYPE_CHECKING:
     from ...runtime.contracts import Stream
@@ -51,30 +51,46 @@ class AsOfJoin(Operator[Sided, Joined]):
 
     def process_at(self, record: Sided, at: float) -> Iterable[Joined]:
         """Remember a record until all values up to its time have come, or a value."""
-        side, pair = cast("tuple[int, tuple[object, ...]]", record)
-        if type(pair) is not tuple or len(pair) != 2:
-            raise DataError(
-                f"an as-of join takes pairs of a key and a record, not {type(pair).__name__}: say "
-                ".key_by(…) on both streams, below event_time"
-            )
-        key, value = pair
-        if side == LEFT:
-            self._waiting.add(key, at, value, False)
-            return ()
-        self._values.add(key, at, value, False)
-        if len(self._values.of(key)) > 1 and not self.waiting.get(key):
-            self._forget(key)
+        self.process_each_at(iter(((record, at),)), lambda _: None)
         return ()
+
+    def process_each_at(
+        self, pairs: Iterator[tuple[Sided, float]], emit: Callable[[Joined], object]
+    ) -> None:
+        """Remember each record; what stood at its time is told at a watermark."""
+        waiting, values = Some(self._waiting), Some(self._values)
+        spent: dict[Any, None] = {}
+        reached = self._reached
+        try:
+            for record, at in pairs:
+                side, pair = cast("tuple[int, tuple[object, ...]]", record)
+                if type(pair) is not tuple or len(pair) != 2:
+                    raise DataError(
+                        "an as-of join takes pairs of a key and a record, not "
+                        f"{type(pair).__name__}: say .key_by(…) on both streams, below event_time"
+                    )
+                key, value = pair
+                if side == LEFT:
+                    waiting.add(key, [at, value, False])
+                    continue
+                entries = values.add(key, [at, value, False])
+                if len(entries) > 1 and entries[1][0] <= reached:
+                    spent[key] = None
+        finally:
+            # Together, which costs less than one by one; also what came before a bad record.
+            self._waiting.keep(waiting)
+            self._values.keep(values)
+            self._forget(key for key in spent if not self.waiting.get(key))
 
     def on_watermark(self, at: float) -> Iterable[Joined]:
         """Tell the records of which it is known now what stood at their time."""
         self._reached = at
         told: list[tuple[float, Joined]] = []
-        for key in self._waiting.due(at):
-            entries = self._waiting.of(key)
-            ready = sum(time_of(entry) < at for entry in entries)
-            values = self._values.of(key)
-            for entry in entries[:ready]:
+        over = self._waiting.due(at, 0.0)
+        waiting, known = self.waiting.lookup, self.values.lookup
+        for key, ready in over.items():
+            values = known(key, [])
+            for entry in waiting(key, [])[:ready]:
                 found = bisect_right(values, time_of(entry), key=time_of)
                 value = values[found - 1] if found else None
                 if value is not None and entry[0] - value[0] > self._max_age:
@@ -82,12 +98,10 @@ class AsOfJoin(Operator[Sided, Joined]):
                 if value is not None or not self._inner:
                     right = None if value is None else value[1]
                     told.append((time_of(entry), Joined(key, entry[1], right)))
-            self._waiting.drop(key, ready, was_due=True)
-            if values:
-                self._forget(key)
+        self._waiting.drop(over)
+        self._forget(over)
         if self._max_age < float("inf"):
-            for key in self._values.due(at - self._max_age):
-                self._forget(key, was_due=True)
+            self._forget(self._values.due(at, self._max_age))
         told.sort(key=lambda one: one[0])
         return [joined for _, joined in told]
 
@@ -95,14 +109,23 @@ class AsOfJoin(Operator[Sided, Joined]):
         """All values have come."""
         return self.on_watermark(float("inf"))
 
-    def _forget(self, key: Any, *, was_due: bool = False) -> None:
-        """Let go of the values of a key that no record can ask for any more."""
-        values = self._values.of(key)
-        # The records that wait are younger than the watermark, as those are that will come.
-        last = max(0, bisect_right(values, self._reached, key=time_of) - 1)
-        if self._reached - time_of(values[last]) > self._max_age:
-            last += 1
-        self._values.drop(key, last, was_due=was_due)
+    def _forget(self, keys: Iterable[Any]) -> None:
+        """Let go of the values of these keys that no record can ask for any more."""
+        over: dict[Any, int] = {}
+        known, reached = self.values.lookup, self._reached
+        for key in keys:
+            values = known(key, None)
+            if not values:
+                continue
+            # The records that wait are younger than the watermark, as those are that will come.
+            last = 0
+            if len(values) > 1 and values[1][0] <= reached:
+                last = bisect_right(values, reached, key=time_of) - 1
+            if reached - values[last][0] > self._max_age:
+                last += 1
+            if last:
+                over[key] = last
+        self._values.drop(over)
 
 
 def as_of_join(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ...runtime.contracts import Context, Duration, KeyedState, Operator
 from ._joined import LEFT, Joined, Sided, both_sides, checked_how, checked_within
-from ._timed_rows import Entry, Timed, time_of
+from ._timed_rows import Entry, Some, Timed, time_of
 
 if TYPE_CHECKING:
     from ...runtime.contracts import Stream
@@ -43,29 +43,46 @@ class IntervalJoin(Operator[Sided, Joined]):
 
     def process_at(self, record: Sided, at: float) -> Iterable[Joined]:
         """Match a record with what has come of the other side, and remember it."""
-        side, (key, value) = record
-        from_left = side == LEFT
-        own, others = (self._left, self._right) if from_left else (self._right, self._left)
-        # How much later the other may be, and how much earlier.
-        early, late = (self._before, self._after) if from_left else (self._after, self._before)
-        entries = others.of(key)
-        found: list[Entry] = []
-        if entries:
-            # By differences, as `on_watermark` has them: sums would be rounded otherwise.
-            first, last = 0, len(entries)
-            if entries[0][0] - at < -early:
-                first = bisect_left(entries, -early, key=lambda entry: entry[0] - at)
-            if entries[-1][0] - at > late:
-                last = bisect_right(entries, late, key=lambda entry: entry[0] - at)
-            found = entries[first:last]
-        if found and self._how != "inner" and not all(entry[2] for entry in found):
-            for entry in found:
-                entry[2] = True
-            others.state[key] = entries
-        own.add(key, at, value, bool(found))
-        if from_left:
-            return [Joined(key, value, entry[1]) for entry in found]
-        return [Joined(key, entry[1], value) for entry in found]
+        made: list[Joined] = []
+        self.process_each_at(iter(((record, at),)), made.append)
+        return made
+
+    def process_each_at(
+        self, pairs: Iterator[tuple[Sided, float]], emit: Callable[[Joined], object]
+    ) -> None:
+        """Match each record with what has come of the other side, and remember it."""
+        left, right = Some(self._left), Some(self._right)
+        # Of each side how much later the other may be, and how much earlier.
+        ways = (left, right, self._before, self._after), (right, left, self._after, self._before)
+        notes = self._how != "inner"
+        try:
+            for (side, (key, value)), at in pairs:
+                own, others, early, late = ways[side]
+                entries = others.of(key)
+                found: list[Entry] | tuple[()] = ()
+                if entries:
+                    # By differences, as `on_watermark` has them: sums would be rounded otherwise.
+                    first, last = 0, len(entries)
+                    if entries[0][0] - at < -early:
+                        first = bisect_left(entries, -early, key=lambda entry: entry[0] - at)
+                    if entries[-1][0] - at > late:
+                        last = bisect_right(entries, late, key=lambda entry: entry[0] - at)
+                    found = entries[first:last]
+                    if notes and any(not entry[2] for entry in found):
+                        for entry in found:
+                            entry[2] = True
+                        others.changed[key] = entries
+                own.add(key, [at, value, bool(found)])
+                if side == LEFT:
+                    for entry in found:
+                        emit(Joined(key, value, entry[1]))
+                else:
+                    for entry in found:
+                        emit(Joined(key, entry[1], value))
+        finally:
+            # Together, which costs less than one by one; also what came before a bad record.
+            self._left.keep(left)
+            self._right.keep(right)
 
     def on_watermark(self, at: float) -> Iterable[Joined]:
         """Forget what nothing can match any more, and tell what nothing has matched."""
@@ -79,17 +96,15 @@ class IntervalJoin(Operator[Sided, Joined]):
         return self.on_watermark(float("inf"))
 
     def _over(self, timed: Timed, at: float, bound: float, side: int) -> list[tuple[float, Joined]]:
-        tells = self._how == "outer" or (self._how == "left" and side == LEFT)
         told: list[tuple[float, Joined]] = []
-        for key in timed.due(at - bound):
-            entries = timed.of(key)
-            kept = bisect_left(entries, True, key=lambda entry: at - entry[0] <= bound)
-            for entry in entries[:kept]:
-                if tells and not entry[2]:
-                    pair = (entry[1], None) if side == LEFT else (None, entry[1])
-                    told.append((time_of(entry), Joined(key, *pair)))
-            # None of them, where a difference is rounded.
-            timed.drop(key, kept, was_due=True)
+        counts = timed.due(at, bound)
+        if self._how == "outer" or (self._how == "left" and side == LEFT):
+            for key, count in counts.items():
+                for entry in timed.of(key)[:count]:
+                    if not entry[2]:
+                        pair = (entry[1], None) if side == LEFT else (None, entry[1])
+                        told.append((time_of(entry), Joined(key, *pair)))
+        timed.drop(counts)
         return told
 
 

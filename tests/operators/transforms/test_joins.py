@@ -224,7 +224,8 @@ def test_what_nothing_can_match_any_more_is_forgotten() -> None:
         assert len(values.values["k"]) <= 2
     assert most <= 8
     inside: Any = operator
-    assert len(inside._left._heap()) + len(inside._right._heap()) <= 8
+    for side in (inside._left, inside._right):
+        assert len(side._times) - side._start + len(side._behind) <= 8
     list(operator.on_watermark(2000.0))
     assert not operator.lefts
     assert not operator.rights
