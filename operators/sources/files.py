@@ -316,7 +316,8 @@ def files(
     not; reading does where there is no file and none is waited for, where the graph asks for a
     column that there is not, and where a file that was read in part is another after a restart.
 
-    - Emits when: a file, or up to 65,536 rows of one, has been read; two are read at once.
+    - Emits when: a file, or 65,536 rows of one, has been read; what is left of it comes with the
+      last ones, up to half as many more. Three files are open at once.
     - Waits when: it follows, and there is no new file.
     - Ends when: all files have been read; never when it follows.
     - Order: that of the files, and in each that of its rows. Each file is a lane of its own;
