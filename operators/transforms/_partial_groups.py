@@ -38,8 +38,12 @@ def partial_groups(
         if kernel.column is None:
             specs.append(([], kernel.function, None))
             continue
+        column = _column(table, kernel.column, "a measure")
+        if kernel.function == "count" and not column.null_count:
+            specs.append(([], "count_all", None))  # The same, and Arrow need not look at it.
+            continue
         names.append(f"value_{at}")
-        columns.append(_fitting(_column(table, kernel.column, "a measure"), kernel))
+        columns.append(_fitting(column, kernel))
         specs.append((names[-1], kernel.function, _options().get(kernel.function)))
         if kernel.function == "max" and _has_nan(columns[-1]):
             odd.append(at)
