@@ -350,6 +350,8 @@ class Operator(ABC, Generic[R_contra, S_co]):
     clock: Literal["event", "processing"] = "event"
     results: Results | None = None
     """Which results it tells of what it remembers, for one that a table may stand below."""
+    takes: Results | None = None
+    """Which results it may be told, for one that would count those of another mode twice."""
 
     async def open(self, context: Context) -> None:
         """Get ready. `restore` has not been called yet."""

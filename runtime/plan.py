@@ -13,7 +13,7 @@ from .forms import Conversion, in_columns, made_of, wanted, works_on_columns
 from .memory import remembers as _remembers
 from .nodes import FAILED, LATE, Node, Port, is_a, nearest, overrides
 from .stream import is_async
-from .tables.filling import check_filled
+from .tables.filling import check_filled, check_taken
 from .timing import check_times, needs_origins
 from .tuning.feeding import check_tuned
 
@@ -90,6 +90,7 @@ class Plan:
         for node in nodes.values():
             _check_memory(node)
         check_filled(nodes, inputs)
+        check_taken(nodes, inputs)
         check_times(nodes, inputs)
         check_tuned(nodes, inputs, consumers)
         groups = _fuse(order, inputs, consumers) if graph.fuse else [[node] for node in order]

@@ -14,6 +14,8 @@ __all__ = ["CountDistinct", "count_distinct"]
 class CountDistinct(Measure[set[Any], int]):
     """The measure that `count_distinct` makes; see there."""
 
+    adds = False
+
     def __init__(self, column: str, at_most: int | None) -> None:
         self._column = checked_column(column)
         self._at_most = checked_bound(at_most)

@@ -16,6 +16,7 @@ Kept = tuple[Any, ...]
 class End(Measure[Kept, Any]):
     """The measure that `first` and `last` make; see there."""
 
+    adds = False
     ordered = True
 
     def __init__(self, column: str, which: Literal["first", "last"]) -> None:

@@ -16,6 +16,8 @@ _greatest: Callable[[Any, Any], Any] = max
 class Extreme(Measure[Any, Any]):
     """The measure that `min` and `max` make; see there."""
 
+    adds = False
+
     def __init__(self, column: str, which: Literal["min", "max"]) -> None:
         self._column = checked_column(column)
         self._which = which

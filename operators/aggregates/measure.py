@@ -62,6 +62,8 @@ class Measure(Aggregate[Any, A, V_co]):
     grows: bool = False
     ordered: bool = False
     """Whether it matters in which order rows come."""
+    adds: bool = True
+    """Whether a row counts twice that comes twice."""
 
     @abstractmethod
     def kernels(self) -> Sequence[Kernel]:

@@ -77,6 +77,8 @@ class Grouping(ColumnOperator):
         self._has = [[key in one for key in self.keys] for one in self._sets]
         self._plain = self._has == [[True] * len(self.keys)]
         self.results = Results(mode, self._told_apart())
+        if any(measure.adds for measure in self._measures.values()):
+            self.takes = Results("append")
         self.groups: KeyedState[Key, Kept] = KeyedState()
         self._shared: SharedGroups | None = None
 

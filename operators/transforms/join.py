@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from ...runtime.contracts import Context, Duration, KeyedState, Operator
+from ...runtime.contracts import Context, Duration, KeyedState, Operator, Results
 from ._joined import LEFT, Joined, Sided, both_sides, checked_how, checked_within
 from ._timed_rows import Entry, Some, Timed, time_of
 
@@ -25,6 +25,8 @@ How = Literal["inner", "left", "outer"]
 
 class IntervalJoin(Operator[Sided, Joined]):
     """The operator that `join` makes; see there."""
+
+    results = Results("append")
 
     def __init__(self, before: float, after: float, how: How) -> None:
         self._before = before

@@ -12,6 +12,7 @@ from ...runtime.contracts import (
     Context,
     Duration,
     KeyedState,
+    Results,
     arrow,
 )
 from ._column_sides import Beside, one_of_both, side_of
@@ -31,6 +32,8 @@ RIGHT = 1 - LEFT
 
 class ColumnJoin(ColumnOperator):
     """The operator that `join_columns` makes; see there."""
+
+    results = Results("append")
 
     def __init__(
         self, on: Mapping[str, str], before: float, after: float, how: How, prefix: str

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
-from ...runtime.contracts import Context, KeyedState, Operator, StateMismatch
+from ...runtime.contracts import Context, KeyedState, Operator, Results, StateMismatch
 from ..aggregates.aggregate import Aggregate
 from .emission import Emit, Every
 from .result import Window
@@ -45,6 +45,7 @@ class OpenWindows(Operator[tuple[K, R], Window[K, V]], Generic[K, R, A, V]):
 
     def __init__(self, aggregate: Aggregate[R, A, V], emit: Emit) -> None:
         self._aggregate = aggregate
+        self.results = Results("append" if emit == "close" else "update")
         self._updates = emit == "update"
         self._interval = emit.seconds if isinstance(emit, Every) else None
         self.windows: KeyedState[K, tuple[Slot[A], ...]] = KeyedState(version=aggregate.version)

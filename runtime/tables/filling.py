@@ -1,4 +1,4 @@
-"""What the plan checks of the streams that fill tables: that each means what the other does."""
+"""What the plan checks of results: that who reads them means what who tells them does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..memory import remembers
 from ..nodes import FAILED, LATE, Node, Port, is_a
 from .results import Results
 
-__all__ = ["check_filled"]
+__all__ = ["check_filled", "check_taken"]
 
 _EACH_ONCE = Results("append")
 
@@ -37,6 +37,36 @@ def check_filled(nodes: Mapping[str, Node], inputs: Mapping[str, tuple[Port, ...
         if sink.takes is not None:
             _check(node, f"the table {sink.table!r}", sink.takes, _above(node, nodes, inputs))
             _check_key(node, f"the table {sink.table!r}", sink.takes, nodes, inputs)
+
+
+def check_taken(nodes: Mapping[str, Node], inputs: Mapping[str, tuple[Port, ...]]) -> None:
+    """Raise GraphError, with file and line, where one adds up what another tells more than once.
+
+    Of what has changed, a function in between may choose what is new. The whole result comes again
+    whatever it chooses.
+    """
+    for node in nodes.values():
+        if not is_a(node.work, Operator):
+            continue
+        takes = cast("Operator[object, object]", node.work).takes
+        if takes is None or takes.mode != "append":
+            continue
+        direct = {str(port) for port in inputs[node.name]}
+        for name, results in _above(node, nodes, inputs).items():
+            if results is None or results.mode == "append":
+                continue
+            if results.mode == "update" and name not in direct:
+                continue
+            told = (
+                "the whole result each time" if results.mode == "complete" else "what has changed"
+            )
+            raise GraphError(
+                f"{node.name!r} adds up what comes, and {name!r} tells {told} "
+                f"(mode={results.mode!r}), so that it would be added again and again: group the "
+                f"rows above {name!r} by the keys that are wanted here, or let a window tell each "
+                "result once (mode='append')",
+                where=node.where,
+            )
 
 
 def _above(

@@ -1,14 +1,25 @@
-"""What the plan refuses of the streams that fill tables."""
+"""What the plan refuses of streams of results: in tables, and where they are added up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from thalweg import Graph, GraphError, KeyedState, Operator, Row, Stream
-from thalweg.operators import aggregate, aggregates, cube, group_by, sinks, sources, where
+from thalweg.operators import (
+    aggregate,
+    aggregates,
+    cube,
+    group_by,
+    join,
+    sinks,
+    sources,
+    where,
+    window,
+    windows,
+)
 from thalweg.runtime.contracts import TableMode
 
 pytest.importorskip("duckdb")
@@ -16,6 +27,7 @@ pytest.importorskip("duckdb")
 Declare = Callable[[Stream[Row]], object]
 
 COUNT = {"n": aggregates.count()}
+MOST = {"n": aggregates.max("n")}
 
 
 class Unsaid(Operator[Any, Any]):
@@ -33,12 +45,29 @@ def plan(declare: Declare) -> None:
     given: list[Row] = [{"k": "a", "n": 1}]
     rows = graph.read("rows", sources.records(given))
     rows.to("all", sinks.collect(list[Row]()))
-    declare(rows)
+    made = declare(rows)
+    if isinstance(made, Stream):
+        cast("Stream[object]", made).to("out", sinks.collect(list[object]()))
     graph.plan()
 
 
-def groups(rows: Stream[Row], mode: TableMode, name: str = "groups") -> Stream[Row]:
-    return rows.via(name, group_by("k", measures=COUNT, mode=mode), volatile=True)
+def groups(
+    rows: Stream[Any], mode: TableMode, name: str = "groups", measures: Any = COUNT
+) -> Stream[Row]:
+    return rows.via(name, group_by("k", measures=measures, mode=mode), volatile=True)
+
+
+def keyed(rows: Stream[Row]) -> Stream[tuple[Any, Row]]:
+    return rows.event_time(lambda row: 0, unit="s").key_by(lambda row: row["k"])
+
+
+def closed(rows: Stream[Row], emit: Any) -> Stream[Any]:
+    counts = window(windows.tumbling(10), aggregates.counting(), emit=emit)
+    return keyed(rows).via("windows", counts, volatile=True)
+
+
+def joined(rows: Stream[Row]) -> Stream[Any]:
+    return join("pairs", keyed(rows), keyed(rows), within=5, volatile=True)
 
 
 FITS: list[Declare] = [
@@ -61,6 +90,12 @@ FITS: list[Declare] = [
     lambda rows: rows.via("cube", cube("k", measures=COUNT), volatile=True).to(
         "t", sinks.table("t", mode="update", key=["k", "grouping"])
     ),
+    # The greatest is that, however often it comes; and a function may choose what is new.
+    lambda rows: groups(groups(rows, "complete"), "update", "most", MOST),
+    lambda rows: groups(groups(rows, "update").filter(lambda row: row["n"] == 1), "update", "new"),
+    lambda rows: groups(rows.via("own", Unsaid(), volatile=True), "complete"),
+    lambda rows: groups(closed(rows, "close").map(lambda one: {"k": one.key}), "complete"),
+    lambda rows: joined(rows).map(lambda one: one.left).to("t", sinks.table("t")),
 ]
 
 
@@ -108,11 +143,35 @@ REFUSED: list[tuple[Declare, str]] = [
         ),
         r"told apart by \['k', 'grouping'\]: without 'grouping' some would take the place",
     ),
+    (
+        lambda rows: joined(rows).to("t", sinks.table("t", mode="complete")),
+        "'pairs' tells each row once",
+    ),
+    (
+        lambda rows: closed(rows, "close").to("t", sinks.table("t", mode="complete")),
+        "'windows' tells each row once",
+    ),
+    (
+        lambda rows: closed(rows, windows.every(5)).to("t", sinks.table("t", mode="complete")),
+        "'windows' tells only what has changed",
+    ),
+    (
+        lambda rows: groups(groups(rows, "update"), "update", "again"),
+        r"'again' adds up what comes, and 'groups' tells what has changed \(mode='update'\)",
+    ),
+    (
+        lambda rows: groups(groups(rows, "complete").filter(bool), "complete", "again"),
+        "'groups' tells the whole result each time .* so that it would be added again and again",
+    ),
+    (
+        lambda rows: groups(closed(rows, "update"), "update", "again"),
+        "'windows' tells what has changed",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("declare", "message"), REFUSED)
-def test_what_a_table_would_misread_is_refused_with_file_and_line(
+def test_what_would_be_misread_is_refused_with_file_and_line(
     declare: Declare, message: str
 ) -> None:
     with pytest.raises(GraphError, match=message) as caught:
