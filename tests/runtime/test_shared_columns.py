@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import thread_time
 from typing import Any
 
 import pytest
 
 from thalweg import Columns, Context, Graph, Read, Row, Sink, Source
-from thalweg.runtime.contracts import ColumnOperator
+from thalweg.runtime.contracts import ColumnOperator, Late
 
 pa: Any = pytest.importorskip("pyarrow")
+
+
+def pickled(one: Any) -> Any:
+    return pickle.loads(pickle.dumps(one))
 
 
 def numbers(count: int) -> Columns:
@@ -91,6 +98,19 @@ def test_what_could_not_be_made_is_made_again() -> None:
     assert columns.once("key", lambda: 2) == 2
 
 
+@pytest.mark.parametrize("again", [copy.deepcopy, pickled])
+@pytest.mark.parametrize("kind", [Columns, Late])
+def test_columns_are_kept_and_sent_without_what_was_made_of_them(
+    again: Any, kind: type[Columns]
+) -> None:
+    columns = kind(pa.table({"n": [1, 2, None]}))
+    assert columns.once("key", lambda: 1) == 1
+    other = again(columns)
+    assert type(other) is kind
+    assert other.rows() == columns.rows()
+    assert other.once("key", lambda: 2) == 2
+
+
 def test_who_asks_for_what_another_thread_makes_waits_for_it() -> None:
     columns, begun, go_on = numbers(10), threading.Event(), threading.Event()
     made = list[int]()
@@ -108,6 +128,30 @@ def test_who_asks_for_what_another_thread_makes_waits_for_it() -> None:
         go_on.set()
         assert (first.result(10), second.result(10)) == (1, 1)
     assert made == [1]
+
+
+def test_what_another_might_have_to_make_is_not_done_on_the_loop() -> None:
+    class Slow(ColumnOperator):
+        """Has something made that takes longer than a turn, and has nothing to do itself."""
+
+        def process_columns(self, columns: Columns) -> Iterable[Columns]:
+            threads.append(threading.get_ident())
+            columns.once("slow", work)
+            return ()
+
+    def work() -> None:
+        until = thread_time() + 0.02
+        while thread_time() < until:
+            pass
+
+    threads = list[int]()
+    graph = Graph("slow")
+    given = graph.read("given", Given(*(numbers(20_000) for _ in range(8))))
+    for name in ("first", "second", "third"):
+        given.via(name, Slow()).to(f"{name}_out", Ignoring())
+    graph.run()
+    assert len(threads) == 24
+    assert threading.get_ident() not in threads
 
 
 def test_operators_over_the_same_columns_know_of_one_another() -> None:
