@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from threading import Lock
+from time import thread_time
 from typing import Any, TypeVar, cast, overload
 
 from .errors import MissingExtra
@@ -39,16 +40,22 @@ class Columns(Sequence[Row]):
     (3, [{'word': 'b', 'n': 2}, {'word': 'c', 'n': None}])
     """
 
-    __slots__ = ("_count", "_made", "_size", "table")
+    __slots__ = ("_count", "_made", "_size", "table", "took")
 
     def __init__(self, table: Any) -> None:
         self.table = table
         self._count: int = table.num_rows
         self._size = -1
         self._made: dict[object, _Once] | None = None
+        self.took = 0.0
+        """The seconds that a processor worked for what `once` made, whoever asked first."""
 
     def __len__(self) -> int:
         return self._count
+
+    def __reduce__(self) -> tuple[type[Columns], tuple[Any]]:
+        """What was made of them stays behind."""
+        return type(self), (self.table,)
 
     def __repr__(self) -> str:
         return f"<Columns of {self._count:,} rows: {', '.join(self.names)}>"
@@ -106,7 +113,9 @@ class Columns(Sequence[Row]):
         held = self._made.setdefault(key, _Once())
         with held.lock:
             if not held.made:
+                began = thread_time()
                 held.value, held.made = make(), True
+                self.took += thread_time() - began
         return cast("T", held.value)
 
     @staticmethod

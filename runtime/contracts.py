@@ -468,8 +468,8 @@ class ColumnOperator(Operator[Any, Any]):
     """
 
     def beside(self, others: Sequence[ColumnOperator]) -> None:
-        """These read the same stream. What is made of its columns for all of them, `Columns.once`
-        makes once. Called before `open`, where there are others.
+        """These read the same stream, or the same ones. What is made of its columns for all of
+        them, `Columns.once` makes once. Called once, before `open`, where there are others.
         """
 
     @abstractmethod

@@ -68,10 +68,17 @@ def _join_dials(plan: Plan, made: Mapping[str, Actor]) -> None:
 
 
 def _introduce(plan: Plan, made: Mapping[str, Actor]) -> None:
-    """Tell operators over columns who else is given the same ones."""
-    for readers in plan.readers.values():
-        works = [made[name].nodes[0].work for name in readers] if len(readers) > 1 else []
-        several = [work for work in works if isinstance(work, ColumnOperator)]
+    """Tell operators over columns who else is given the same ones, and no others."""
+    inputs: dict[str, frozenset[Port]] = {}
+    for port, readers in plan.readers.items():
+        for name in readers:
+            inputs[name] = inputs.get(name, frozenset()) | {port}
+    alike: dict[frozenset[Port], list[ColumnOperator]] = {}
+    for name, ports in inputs.items():
+        work = made[name].nodes[0].work
+        if isinstance(work, ColumnOperator):
+            alike.setdefault(ports, []).append(work)
+    for several in alike.values():
         for work in several if len(several) > 1 else []:
             work.beside([other for other in several if other is not work])
 

@@ -15,6 +15,7 @@ from ._engine import Broken, Link
 
 __all__ = [
     "FORMATS",
+    "PLAIN",
     "Format",
     "Schema",
     "checked_schema",
@@ -47,7 +48,7 @@ _OF_PYTHON: dict[type, str] = {
     dt.time: "TIME",
     decimal.Decimal: "DECIMAL(38,9)",
 }
-_PLAIN = frozenset(
+PLAIN = frozenset(
     {
         *_OF_PYTHON.values(),
         *("TINYINT", "SMALLINT", "INTEGER", "HUGEINT", "FLOAT", "TIMESTAMP", "UUID"),
@@ -142,7 +143,7 @@ def is_known(schema: Schema) -> bool:
     >>> is_known({"n": "BIGINT", "word": "VARCHAR"}), is_known({"n": "int8"})
     (True, False)
     """
-    return _PLAIN.issuperset(schema.values())
+    return PLAIN.issuperset(schema.values())
 
 
 def known_types(link: Link, schema: Schema) -> Schema:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...runtime.contracts import arrow
 
-__all__ = ["aggregated", "array_of"]
+__all__ = ["aggregated", "array_of", "as_table", "exact_array_of"]
 
 
 def array_of(values: Sequence[Any], kind: Any) -> Any:
@@ -48,6 +48,23 @@ def array_of(values: Sequence[Any], kind: Any) -> Any:
                 bits[at >> 3] |= 1 << (at & 7)
         valid = pa.py_buffer(bytes(bits))
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(plain)])
+
+
+def exact_array_of(values: list[Any], kind: Any) -> Any:
+    """As `array_of`; whole numbers that are too large for their type keep all digits."""
+    pa = arrow()
+    try:
+        return array_of(values, kind)
+    except (OverflowError, TypeError, pa.ArrowInvalid):
+        if kind is not None and pa.types.is_int64(kind):
+            return pa.array(values, type=pa.decimal128(38, 0))
+        return pa.array(values)
+
+
+def as_table(table: Any) -> Any:
+    """A table of what is one, or a record batch."""
+    pa = arrow()
+    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
 
 
 def aggregated(table: Any, keys: Sequence[str], functions: Sequence[tuple[Any, ...]]) -> Any:

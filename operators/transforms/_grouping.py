@@ -22,9 +22,9 @@ from ...runtime.contracts import (
     in_seconds,
 )
 from ..aggregates.measure import NAN, Kernel, Measure
-from ._arrays import array_of
+from ._arrays import array_of, as_table, exact_array_of
 from ._partial_groups import Key, partial_groups
-from ._shared_groups import SharedGroups
+from ._shared_groups import SharedGroups, put_together
 
 if TYPE_CHECKING:
     from ..windows.column_windows import ColumnWindows
@@ -139,7 +139,7 @@ class Grouping(ColumnOperator):
             )
 
     def _can_share(self) -> bool:
-        return self._windows is None and SharedGroups.can_be_of(self._kernels)
+        return self._windows is None and SharedGroups.can_be_of(self._measures.values())
 
     async def open(self, context: Context) -> None:
         """Nothing is open."""
@@ -173,7 +173,7 @@ class Grouping(ColumnOperator):
         """Add what these rows make of each group to what there is."""
         table, late, newest = columns.table, None, self._newest
         if self._windows is not None:
-            table, late, newest = self._windows.late_and_placed(_as_table(table), newest)
+            table, late, newest = self._windows.late_and_placed(as_table(table), newest)
             table = table.rename_columns([*table.schema.names[:-1], _PLACED])
         changed, new = dict[Key, Kept](), list[Key]()
         shared = None if self._shared is None else self._shared.of(columns)
@@ -243,7 +243,12 @@ class Grouping(ColumnOperator):
         assert self._shared is not None
         places, kernels = self._shared.places(self.keys, self._kernels)
         laters = self._gathered([said[at] for at in kernels])
-        yield self._in_sets([tuple([key[at] for at in places]) for key in keys], laters, 0)
+        own = [tuple([key[at] for at in places]) for key in keys]
+        found, laters = put_together(own, laters, list(self._measures.values()))
+        if self._plain:
+            yield [(0, *key) for key in found], laters
+        else:
+            yield self._in_sets(found, laters, 0)
 
     def _in_sets(
         self, found: Iterable[Key], laters: list[Sequence[Any]], first: int
@@ -331,7 +336,7 @@ class Grouping(ColumnOperator):
             values = list(map(itemgetter(at), groups))
             if NAN in values:
                 values = [math.nan if value == NAN else value for value in values]
-            found[key] = _array(values, self._types.get(key))
+            found[key] = exact_array_of(values, self._types.get(key))
         if self._grouping is not None:
             bits = [
                 sum((not has) << at for at, has in enumerate(reversed(one))) for one in self._has
@@ -339,21 +344,5 @@ class Grouping(ColumnOperator):
             found[self._grouping] = array_of([bits[group[0]] for group in groups], pa.int64())
         for at, (name, measure) in enumerate(self._measures.items()):
             results = list(map(measure.result, map(itemgetter(at), kept)))
-            found[name] = _array(results, measure.kind(self._types))
+            found[name] = exact_array_of(results, measure.kind(self._types))
         return Columns(pa.table(found))
-
-
-def _array(values: list[Any], kind: Any) -> Any:
-    """Values as Arrow has them; whole numbers that are too large for their type keep all digits."""
-    pa = arrow()
-    try:
-        return array_of(values, kind)
-    except (OverflowError, TypeError, pa.ArrowInvalid):
-        if kind is not None and pa.types.is_int64(kind):
-            return pa.array(values, type=pa.decimal128(38, 0))
-        return pa.array(values)
-
-
-def _as_table(table: Any) -> Any:
-    pa = arrow()
-    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...runtime.contracts import Columns
-from ..aggregates.measure import Kernel
+from ..aggregates.measure import Kernel, Measure
 from ._partial_groups import Key, partial_groups
 
 __all__ = ["SharedGroups"]
@@ -15,10 +15,10 @@ __all__ = ["SharedGroups"]
 _MERGED = frozenset({"count_all", "count", "sum", "min", "max", "variance"})
 """The functions of which a group knows all when its parts have told theirs, in a number each."""
 
-_FEW = 128
+_FEW = 64
 """Groups that are put together in no time."""
 
-_ROWS_EACH = 64
+_ROWS_EACH = 192
 """Rows for each group, at least: with fewer, putting groups together takes as long as finding."""
 
 _TRIED = 16
@@ -45,9 +45,12 @@ class SharedGroups:
         self._asked = 0
 
     @staticmethod
-    def can_be_of(kernels: Iterable[Kernel]) -> bool:
-        """Whether groups can be put together of smaller ones, by these kernels."""
-        return all(kernel.function in _MERGED for kernel in kernels)
+    def can_be_of(measures: Iterable[Measure[Any, Any]]) -> bool:
+        """Whether these measures know all of a group when its parts have told theirs."""
+        return not any(
+            one.ordered or any(kernel.function not in _MERGED for kernel in one.kernels())
+            for one in measures
+        )
 
     def places(self, keys: Sequence[str], kernels: Sequence[Kernel]) -> tuple[list[int], list[int]]:
         """Where these keys and kernels stand in what `of` tells."""
@@ -63,9 +66,10 @@ class SharedGroups:
         # It may raise for another's keys: who has those goes alone then, and is told.
         with contextlib.suppress(Exception):
             found = columns.once(self, lambda: self._find(columns))
-        if found is None or (self._found == _TRIED and 2 * self._asked < 3 * self._found):
+        tried = self._found >= _TRIED
+        if found is None or (tried and 2 * self._asked < 3 * self._found):
             self._rest, self._found, self._asked = _REST, 0, 0
-        elif self._found == _TRIED:
+        elif tried:
             self._found = self._asked = 0
         return found
 
@@ -74,3 +78,28 @@ class SharedGroups:
         each, said = partial_groups(columns.table, self._keys, self._kernels)
         keys = list(each)
         return (keys, said) if len(keys) <= max(_FEW, len(columns) // _ROWS_EACH) else None
+
+
+def put_together(
+    keys: Sequence[Key], laters: Sequence[Sequence[Any]], measures: Sequence[Measure[Any, Any]]
+) -> tuple[list[Key], list[Sequence[Any]]]:
+    """Groups of the same keys as one, in the order of the first of each, and what is kept of them.
+
+    >>> from ..aggregates import count
+    >>> put_together([("a",), ("b",), ("a",)], [[1, 2, 3]], [count()])
+    ([('a',), ('b',)], [[4, 2]])
+    """
+    numbers: dict[Key, int] = {}
+    places = [numbers.setdefault(key, len(numbers)) for key in keys]
+    if len(numbers) == len(keys):
+        return list(keys), list(laters)
+    together: list[Sequence[Any]] = []
+    for measure, later in zip(measures, laters, strict=True):
+        merge, whole = measure.merge, list[Any]()
+        for at, one in zip(places, later, strict=True):
+            if at == len(whole):
+                whole.append(one)
+            else:
+                whole[at] = merge(whole[at], one)
+        together.append(whole)
+    return list(numbers), together

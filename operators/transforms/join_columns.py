@@ -15,6 +15,7 @@ from ...runtime.contracts import (
     Results,
     arrow,
 )
+from ._arrays import as_table
 from ._column_sides import Beside, one_of_both, side_of
 from ._joined import LEFT, checked_how, checked_on, checked_within
 from ._kept_rows import KeptRows, Stored
@@ -82,7 +83,7 @@ class ColumnJoin(ColumnOperator):
 
     def process_columns_at(self, columns: Columns, times: Sequence[float]) -> Iterable[Columns]:
         """Match rows with what has come of the other side, and keep them."""
-        side, table = side_of(columns.table), _as_table(columns.table).replace_schema_metadata()
+        side, table = side_of(columns.table), as_table(columns.table).replace_schema_metadata()
         sides = self._sides()
         own, others = sides[side], sides[RIGHT if side == LEFT else LEFT]
         self._beside.note(side, table)
@@ -126,11 +127,6 @@ class ColumnJoin(ColumnOperator):
     def on_end(self) -> Iterable[Columns]:
         """Nothing can match any more."""
         return self.on_watermark(float("inf"))
-
-
-def _as_table(table: Any) -> Any:
-    pa = arrow()
-    return pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
 
 
 def join_columns(

@@ -156,7 +156,8 @@ class ColumnActor(OperatorActor):
         count = len(columns)
         made, seconds = await self._worked(work, count * self._seconds_each if count > _FEW else 0)
         if count > _FEW:
-            self._seconds_each = seconds / count
+            # What another has made of them for both may be for this one to make the next time.
+            self._seconds_each = max(seconds, columns.took) / count
         return made
 
     async def _worked(self, work: Callable[[], T], expected: float) -> tuple[T, float]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -321,73 +319,3 @@ def test_a_batch_function_gets_records() -> None:
     graph.run()
     assert out == numbers(0, 2000).rows()
     assert kinds == {list}
-
-
-def test_what_is_made_of_columns_for_all_is_made_once() -> None:
-    columns, made = numbers(0, 10), list[str]()
-
-    def make(name: str) -> str:
-        made.append(name)
-        return name
-
-    assert [columns.once("key", lambda: make("one")) for _ in range(3)] == ["one"] * 3
-    assert columns.once("other", lambda: make("two")) == "two"
-    assert columns[:5].once("key", lambda: make("part")) == "part"
-    assert made == ["one", "two", "part"]
-
-
-def test_what_could_not_be_made_is_made_again() -> None:
-    columns = numbers(0, 10)
-    with pytest.raises(ZeroDivisionError):
-        columns.once("key", lambda: 1 // 0)
-    assert columns.once("key", lambda: 2) == 2
-
-
-def test_who_asks_for_what_another_thread_makes_waits_for_it() -> None:
-    columns, begun, go_on = numbers(0, 10), threading.Event(), threading.Event()
-    made = list[int]()
-
-    def make() -> int:
-        begun.set()
-        assert go_on.wait(10)
-        made.append(1)
-        return len(made)
-
-    with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(columns.once, "key", make)
-        assert begun.wait(10)
-        second = threads.submit(columns.once, "key", make)
-        go_on.set()
-        assert (first.result(10), second.result(10)) == (1, 1)
-    assert made == [1]
-
-
-def test_operators_over_the_same_columns_know_of_one_another() -> None:
-    class Known(Below):
-        """Notes who else there is."""
-
-        def __init__(self) -> None:
-            super().__init__(5)
-            self.others: list[ColumnOperator] = []
-            self.opened = list[list[ColumnOperator]]()
-
-        def beside(self, others: Sequence[ColumnOperator]) -> None:
-            self.others = list(others)
-
-        async def open(self, context: Context) -> None:
-            self.opened.append(self.others)
-
-    first, second, alone = Known(), Known(), Known()
-    graph = Graph("beside")
-    given = graph.read("given", Given(numbers(0, 10)))
-    given.via("first", first).via("alone", alone).to("one", Tables([], []))
-    given.via("second", second).to("two", Tables([], []))
-    given.map(lambda row: row).to("rows", Tables([], []))
-    graph.run()
-    assert [type(other) for other in first.opened[0]] == [Known]
-    # Each job has operators of its own, and they know those.
-    (other,) = first.opened[0]
-    assert isinstance(other, Known)
-    assert other is not second
-    assert other.opened is second.opened
-    assert [len(one.opened[0]) for one in (first, second, alone)] == [1, 1, 0]

@@ -13,13 +13,11 @@ from typing import Any
 
 import pytest
 
-from thalweg import Graph, Row
-from thalweg.operators import sinks, sources
+from thalweg.operators import sources
 from thalweg.operators.sources import _file_sample as sample
-from thalweg.operators.sources._coming_engine import ComingEngine
 from thalweg.operators.sources._engine import Broken, Engine, Link, OutOfMemory, together
+from thalweg.operators.sources._file_schema import PLAIN, is_known, known_types
 from thalweg.runtime.contracts import MisconfiguredError, MissingExtra
-from thalweg.runtime.plan import Plan
 from thalweg.testing import context
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -116,53 +114,12 @@ def test_the_last_link_takes_the_engine_with_it() -> None:
     engine.close()
 
 
-def test_an_engine_is_loaded_before_it_is_asked_for() -> None:
-    coming = ComingEngine()
-    coming.begin()
-    coming.begin()
-    loading = [one for one in threading.enumerate() if one.name == "thalweg-engine"]
-    assert len(loading) <= 1
-    with closing(coming.take()) as first, closing(coming.take()) as second:
-        assert first is not second
-        for engine in (first, second):
-            with closing(engine.link()) as link:
-                assert link.rows("select 1") == [(1,)]
-
-
-def test_what_goes_wrong_ahead_is_told_where_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(driver, "driver_path")
-    coming = ComingEngine()
-    coming.begin()
-    with pytest.raises(MissingExtra, match="sql"):
-        coming.take()
-    with pytest.raises(MissingExtra, match="sql"):
-        coming.take()
-
-
-def test_a_job_loads_the_engine_while_it_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_types_that_the_engine_is_not_asked_for_are_those_that_it_has(
+    link: Link, name: str
 ) -> None:
-    (tmp_path / "a.json").write_text('{"n": 1}\n')
-    begun: list[str] = []
-    begin, plan = ComingEngine.begin, Graph.plan
-
-    def noted_begin(coming: ComingEngine) -> None:
-        begun.append("engine")
-        begin(coming)
-
-    def noted_plan(graph: Graph) -> Plan:
-        begun.append("plan")
-        return plan(graph)
-
-    monkeypatch.setattr(ComingEngine, "begin", noted_begin)
-    monkeypatch.setattr(Graph, "plan", noted_plan)
-    out: list[Row] = []
-    graph = Graph("early")
-    graph.read("files", sources.files(tmp_path, format="ndjson")).to("out", sinks.collect(out))
-    assert begun == []
-    graph.run()
-    assert begun == ["engine", "plan"]
-    assert out == [{"n": 1}]
+    assert is_known({"n": name})
+    assert known_types(link, {"n": name}) == {"n": name}
 
 
 def test_batches_that_are_too_long_together_stay_apart() -> None:
