@@ -10,7 +10,7 @@ from ...runtime.contracts import Columns
 from ..aggregates.measure import Kernel, Measure
 from ._partial_groups import Key, partial_groups
 
-__all__ = ["SharedGroups"]
+__all__ = ["SharedGroups", "put_together"]
 
 _MERGED = frozenset({"count_all", "count", "sum", "min", "max", "variance"})
 """The functions of which a group knows all when its parts have told theirs, in a number each."""
@@ -33,8 +33,8 @@ class SharedGroups:
 
     The groups of each are made of these, since its keys are among the keys: so what takes a pass
     over the rows is done once, and not once for each. It is of no use where the keys together make
-    nearly as many groups as there are rows, or where the others are given other columns, as when
-    batches that wait are put together: then it rests for a while.
+    many groups, since to put those together takes longer than another pass, or where the others
+    are given other columns, as when batches that wait are put together: then it rests for a while.
     """
 
     def __init__(self, keys: Iterable[str], kernels: Iterable[Kernel]) -> None:
@@ -85,7 +85,7 @@ def put_together(
 ) -> tuple[list[Key], list[Sequence[Any]]]:
     """Groups of the same keys as one, in the order of the first of each, and what is kept of them.
 
-    >>> from ..aggregates import count
+    >>> from thalweg.operators.aggregates import count
     >>> put_together([("a",), ("b",), ("a",)], [[1, 2, 3]], [count()])
     ([('a',), ('b',)], [[4, 2]])
     """

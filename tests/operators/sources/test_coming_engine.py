@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from thalweg import Graph, JobFailed, Row
 from thalweg.operators import sinks, sources
 from thalweg.operators.sources import _coming_engine as coming_engine
 from thalweg.operators.sources._coming_engine import ComingEngine
-from thalweg.operators.sources._engine import Engine
+from thalweg.operators.sources._engine import Engine, Link, OutOfMemory
+from thalweg.operators.sources._piece import Piece
 from thalweg.operators.sources.files import Files
 from thalweg.runtime.contracts import MisconfiguredError, MissingExtra, Trigger
 from thalweg.runtime.plan import Plan
@@ -295,6 +297,40 @@ def test_the_engine_stays_while_files_may_come(tmp_path: Path, loaded: list[Engi
         assert is_gone(engine)
 
     asyncio.run(main())
+
+
+def test_three_files_are_open_at_once(
+    tmp_path: Path, loaded: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links, link = list[Link](), Engine.link
+
+    def noted(engine: Engine) -> Link:
+        links.append(link(engine))
+        return links[-1]
+
+    async def main() -> None:
+        source = await opened(tmp_path, 6, schema={"n": int})
+        monkeypatch.setattr(Engine, "link", noted)
+        for number in range(6):
+            assert await next_row(source) == {"n": number}
+            assert len(links) == min(number + 3, 6)
+        await source.close()
+
+    asyncio.run(main())
+    assert is_gone(loaded[0])
+
+
+def test_the_engine_goes_where_the_last_file_could_not_be_read(
+    tmp_path: Path, loaded: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(*_: Any, **__: Any) -> Iterator[Piece]:
+        raise OutOfMemory("no memory is left")
+        yield
+
+    monkeypatch.setattr(sys.modules[Files.__module__], "pieces_of", torn)
+    with pytest.raises(JobFailed, match="no memory is left"):
+        graph_of(tmp_path, []).run()
+    assert is_gone(loaded[0])
 
 
 def test_a_source_that_is_closed_amid_its_files_lets_the_engine_go(

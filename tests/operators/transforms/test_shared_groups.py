@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -240,6 +241,29 @@ def test_few_groups_are_put_together_of_few_rows(
     several = {key: group_by(key, measures=measures, mode="complete") for key in ("a", "c")}
     run([letters(2_112, kinds=kinds)], several)
     assert (found == [("a", "c")]) is once
+
+
+def test_what_is_remembered_is_what_each_remembers_alone(found: list[tuple[str, ...]]) -> None:
+    async def remembered(*, together: bool) -> list[Any]:
+        operators = list(several().values())
+        for one in operators if together else []:
+            one.beside([other for other in operators if other is not one])
+        for one in operators:
+            await one.open(Any)
+        for columns in [Columns(table) for table in (first, second)]:
+            for one in operators:
+                list(one.process_columns(columns))
+        kept = [{key: tuple(one.groups[key]) for key in one.groups} for one in operators]
+        noted = [pickle.loads(one.snapshot()) for one in operators]
+        return [*kept, *((types, set(changed), newest) for types, changed, newest in noted)]
+
+    # Of whole numbers, which are the same however they are put together.
+    rows = [{"a": a, "b": b, "c": c, "n": 3, "x": 2.0} for a in "pq" for b in "pq" for c in (1, 2)]
+    first, second = (pa.Table.from_pylist(rows, schema=pa.schema(SCHEMA)) for _ in range(2))
+    alone = asyncio.run(remembered(together=False))
+    found.clear()
+    assert asyncio.run(remembered(together=True)) == alone
+    assert found == [("a", "b", "c")] * 2
 
 
 def test_who_is_given_other_columns_goes_alone_after_some(found: list[tuple[str, ...]]) -> None:
