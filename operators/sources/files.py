@@ -120,6 +120,7 @@ class Files(Source[Row]):
         self._group = 0
         self._unnoted: list[str] = []
         self._schema_seen = False
+        self._bare: set[str] = set()  # Those that wait, and have no columns to be seen.
         self._trigger_due = False
         self.looked = -math.inf if self._follow else None
 
@@ -200,7 +201,7 @@ class Files(Source[Row]):
     async def _open_ahead(self) -> None:
         """Have the next files read, in threads."""
         while len(self._opened) < _AHEAD and self._waiting:
-            if self._log.schema is None:
+            if self._log.schema is None and next(iter(self._waiting)).path not in self._bare:
                 await self._see_schema()
             self._opened.append(self._start(self._waiting.next()))
         if not (self._follow or self._waiting):
@@ -209,8 +210,8 @@ class Files(Source[Row]):
 
     def _start(self, file: Found) -> OpenedFile:
         assert self._engine is not None
-        assert self._log.schema is not None
-        schema = self._log.schema
+        schema = self._log.schema or {}
+        self._bare.discard(file.path)
         start = 0
         mark = self._started.pop(file.path, None)
         if mark is not None and mark.note:
@@ -230,13 +231,15 @@ class Files(Source[Row]):
         """The columns of the first file that has any; from now on they are held."""
         assert self._engine is not None
         for file in self._waiting:
+            if file.path in self._bare:
+                continue
             schema = await self._engine.schema_of(file.path, self._format, self._max_ratio)
             if schema:
                 self._log.schema = schema
                 break
+            self._bare.add(file.path)
         else:
-            self._log.schema = {"nothing": "INTEGER"}  # They are all empty.
-            return
+            return  # They have none, and one that comes later may.
         self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
         missing = sorted((self.wanted or frozenset()) - schema.keys())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -12,6 +13,7 @@ import pytest
 
 from thalweg import DeadLetter, Graph, JobFailed, Row
 from thalweg.operators import aggregates, group_by, sinks, sources
+from thalweg.runtime.job import Job
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -120,6 +122,60 @@ def test_what_is_of_several_types_in_the_sample_is_text(tmp_path: Path) -> None:
     assert [row["v"] for row in rows] == ["a", "5", '{"x":1}']
     assert [row["w"] for row in rows] == [{"k": "1"}, {"k": "x"}, None]
     assert not told
+
+
+@pytest.mark.parametrize(
+    ("name", "bare", "full"),
+    [
+        ("json", "", '{"n": 1}\n'),
+        ("json", "\n", '{"n": 1}\n'),
+        ("json", '{"n"', '{"n": 1}\n'),
+        ("csv", "", "n\n1\n"),
+        ("csv", "n\n", "n\n1\n"),
+        ("csv", "n,m\n", "n\n1\n"),
+    ],
+)
+@pytest.mark.parametrize("stops", [False, True])
+def test_files_without_rows_leave_the_columns_to_one_that_comes_later(
+    tmp_path: Path, name: str, bare: str, full: str, stops: bool
+) -> None:
+    folder, rows = tmp_path / "in", list[Row]()
+    folder.mkdir()
+
+    def made() -> Graph:
+        graph = Graph("later")
+        form: Any = "csv" if name == "csv" else "ndjson"
+        files = sources.files(folder, format=form, follow=True, poll_interval=0.01)
+        read = graph.read("files", files)
+        read.to("rows", sinks.collect(rows))
+        read.failed.to("failed", sinks.collect([]))
+        return graph
+
+    async def main() -> None:
+        state = tmp_path / "state"
+        for number in (1, 2):
+            (folder / f"{number}.{name}").write_text(bare)
+        async with made().start(state=state) as job:
+            await job.process_all_available()
+            if not stops:
+                await add(job)
+        if stops:
+            async with made().start(state=state) as job:
+                await add(job)
+
+    async def add(job: Job) -> None:
+        (folder / ".new").write_text(full)
+        (folder / ".new").rename(folder / f"3.{name}")
+        await job.process_all_available()
+
+    asyncio.run(main())
+    assert rows == [{"n": 1}]
+
+
+def test_a_header_alone_tells_no_types(tmp_path: Path) -> None:
+    rows, told = run(tmp_path / "in", {"a.csv": "n,m\n", "b.csv": "n,m\n1,2.5\n"})
+    assert (rows, told) == ([{"n": 1, "m": 2.5}], [])
+    assert run(tmp_path / "alone", {"a.csv": "n,m\n"}) == ([], [])
 
 
 def test_many_columns_of_one_type_are_columns(tmp_path: Path) -> None:
