@@ -83,7 +83,7 @@ class Files(Source[Row]):
         self._poll_interval = in_seconds(poll_interval, "poll_interval")
         if not self._poll_interval:
             raise ValueError("poll_interval is more than 0 seconds")
-        self._cleaner = Cleaner(clean, archive)
+        self._cleaner = Cleaner(clean, archive, self._patterns)
         self._max_ratio = max_ratio
         self._coming = ComingEngine()
         self._engine: AskedEngine | None = None
@@ -133,6 +133,7 @@ class Files(Source[Row]):
                 self._log.restore(mark.note, self._context.node)
         if self._given is not None:
             self._log.schema = self._given
+        await self._cleaner.go_on(self._log)
 
     async def read(self, limit: int) -> Read[Row] | Trigger | None:
         """The next rows of the file whose turn it is; a trigger when a group of files is done."""
@@ -310,7 +311,7 @@ def files(
     - `latest_first` (False): the newest files first.
     - `follow` (False): go on looking for new files, each `poll_interval` seconds (1).
     - `clean` ("off"): what becomes of a file when all of its rows have arrived: "archive" moves it
-      to the folder `archive`, "delete" deletes it.
+      to the folder `archive`, under another name where its own is taken, "delete" deletes it.
     - `max_ratio` (200): a packed file that becomes more times larger than that is rejected, unless
       it stays below 16 MiB.
 
