@@ -69,7 +69,7 @@ def answering(
         given = cast("dict[str, object]", wanted) if isinstance(wanted, dict) else {}
         query = given.get("sql")
         if not isinstance(query, str) or len(given) > 1:
-            return _error(400, 'send an object with a query: {"sql": "select …"}')
+            return _error(400, 'send an object with a query and nothing else: {"sql": "select …"}')
         packed = ARROW in request.headers.get("Accept", "")
         try:
             answered = asyncio.to_thread(_answered, ask, query, packed)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, overload
 
 from .errors import MissingExtra
 
-__all__ = ["Columns", "Late", "Row", "arrow"]
+__all__ = ["Columns", "Late", "Row", "arrow", "values_in"]
 
 T = TypeVar("T")
 
@@ -97,7 +97,7 @@ class Columns(Sequence[Row]):
     def rows(self) -> list[Row]:
         """A dict for each row: slow, compared with anything that is done to columns."""
         names = self.names
-        values = [_values(self.table.column(at)) for at in range(len(names))]
+        values = [values_in(self.table.column(at)) for at in range(len(names))]
         if not names:
             return [{} for _ in range(self._count)]
         return list(map(dict, map(zip, repeat(names), zip(*values, strict=True))))
@@ -157,8 +157,13 @@ class _Once:
         self.value: object = None
 
 
-def _values(column: Any) -> list[object]:
-    """The values of one column. Numbers without a null are read from memory as they stand."""
+def values_in(column: Any) -> list[object]:
+    """The values of one column; times in microseconds, since Python has none in nanoseconds.
+
+    Numbers without a null are read from memory as they stand.
+    """
+    if "[ns" in str(column.type):
+        column = column.cast(_without_nanoseconds(column.type), safe=False)
     chunks = column.chunks if hasattr(column, "chunks") else [column]
     values: list[object] = []
     for chunk in chunks:
@@ -169,6 +174,28 @@ def _values(column: Any) -> list[object]:
             whole: Any = memoryview(chunk.buffers()[1]).cast("B")
             values += whole.cast(code)[chunk.offset : chunk.offset + len(chunk)].tolist()
     return values
+
+
+def _without_nanoseconds(kind: Any) -> Any:
+    pa = arrow()
+    types = pa.types
+    if types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if types.is_time64(kind) or types.is_duration(kind):
+        return pa.time64("us") if types.is_time64(kind) else pa.duration("us")
+    if types.is_struct(kind):
+        fields = [kind.field(at) for at in range(kind.num_fields)]
+        return pa.struct([(one.name, _without_nanoseconds(one.type)) for one in fields])
+    if types.is_map(kind):
+        return pa.map_(*map(_without_nanoseconds, (kind.key_type, kind.item_type)))
+    if types.is_dictionary(kind):
+        return _without_nanoseconds(kind.value_type)
+    if types.is_fixed_size_list(kind):
+        return pa.list_(_without_nanoseconds(kind.value_type), kind.list_size)
+    if types.is_list(kind) or types.is_large_list(kind):
+        made = pa.list_ if types.is_list(kind) else pa.large_list
+        return made(_without_nanoseconds(kind.value_type))
+    return kind
 
 
 _PLAIN: dict[str, Any] = {

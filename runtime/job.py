@@ -311,7 +311,8 @@ class Job:
 
         It runs in a thread, beside the stream, and may read and do nothing else. Raises QueryError
         for what is no such query, and for an answer of more than `max_rows` or `max_bytes`,
-        QueryTimeout after `timeout` seconds. The tables can be asked after the job has ended too.
+        QueryTimeout after `timeout` seconds, ValueError where that is not more than 0. The tables
+        can be asked after the job has ended too.
         """
         return await ask(self.tables, query, timeout=timeout, rows=max_rows, size=max_bytes)
 

@@ -13,7 +13,7 @@ from ...runtime.nodes import nearest
 from .findings import ColumnFindings, Counts, Findings
 from .found_files import Format, FoundFiles, find_files
 from .limits import Limits, Watched
-from .table import Row, bad_line, connect, fill, quoted, refused
+from .table import Row, connect, fill, quoted, refused
 from .unpacking import check_packed
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _findings(
         if found.filled:
             watched.step(f"reading {len(found.paths)} files")
             unread = fill(link, found, skip_bad=skip_bad)
-            schema = _schema(link, found)
+            schema = _schema(link)
             watched.step("counting")
             total = int(_one(link, "select count(*) from seen")[0])
         wanted = [_columns_named(one, schema) for one in by]
@@ -134,16 +134,10 @@ def _findings(
     )
 
 
-def _schema(link: DuckDBPyConnection, found: FoundFiles) -> dict[str, str]:
-    """The columns and their types. Raises ThalwegError where NDJSON holds no objects."""
+def _schema(link: DuckDBPyConnection) -> dict[str, str]:
+    """The columns and their types."""
     described: list[Row] = link.execute("describe seen").fetchall()
     schema = {str(name): str(kind) for name, kind, *_ in described}
-    if found.format == "ndjson" and list(schema) == ["json"] and bad_line(found.filled[0]):
-        # That is the name which DuckDB gives to what has none.
-        raise ThalwegError(
-            f"{found.filled[0]} holds no JSON objects, one a line: is it one array over many "
-            "lines, or another format? Say --format"
-        )
     # A column of which the sample holds no value has no type of its own; what is of several types
     # inside of lists and objects is text for a stream of files.
     return {

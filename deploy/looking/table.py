@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...operators.sources._csv_header import csv_header, records
@@ -30,6 +31,8 @@ _MISTYPED = re.compile(r'in file "(.+?)", (?:at byte \d+ )?in (?:line|record/val
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
 _WIDEST = 60
+_SAMPLE = 20_480
+"""Lines by which DuckDB tells the columns of a file."""
 
 
 def connect(folder: str, limits: Limits) -> DuckDBPyConnection:
@@ -60,9 +63,16 @@ def connect(folder: str, limits: Limits) -> DuckDBPyConnection:
 
 
 def fill(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> int:
-    """Make the table `seen` of all rows; return how many were passed over as unreadable."""
+    """Make the table `seen` of all rows; return how many were passed over as unreadable.
+
+    Raises ThalwegError where the first lines of NDJSON are not all objects.
+    """
     reading = _reader(found.filled, found.format, skip_bad=skip_bad)
     link.execute(f"create table seen as select * from {reading}")
+    if found.format == "ndjson" and "json" in _columns(link):
+        # That is the name which DuckDB gives to what has none.
+        for path in found.filled:
+            _check_objects(path)
     if found.format != "parquet":
         _widen(link, found, skip_bad=skip_bad)
     if not skip_bad or found.format == "parquet":
@@ -71,6 +81,28 @@ def fill(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> int:
         return _number(link, "select count(distinct (file_id, line)) from reject_errors")
     nothing = " and ".join(f"{quoted(name)} is null" for name in _columns(link))
     return _number(link, f"delete from seen where {nothing}")
+
+
+def _check_objects(path: str) -> None:
+    """Raise ThalwegError where one of the lines that tell the columns is JSON, and no object."""
+    opened = gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")  # noqa: SIM115
+    with opened as lines:
+        for number, line in enumerate(islice(lines, _SAMPLE), 1):
+            if line.strip()[:1] in (b"", b"{"):
+                continue
+            try:
+                odd = json.loads(line) is not None
+            except (ValueError, RecursionError):
+                odd = False  # It is torn, which is told elsewhere.
+            if odd and number == 1:
+                raise ThalwegError(
+                    f"{path} holds no JSON objects, one a line: is it one array over many lines, "
+                    "or another format? Say --format"
+                )
+            if odd:
+                shown = _shown(line.decode("utf-8", "replace").strip())
+                told = f"{path}, line {number} is no JSON object ({shown}): put it right"
+                raise ThalwegError(told)
 
 
 def _columns(link: DuckDBPyConnection) -> dict[str, str]:
@@ -119,7 +151,9 @@ def _reader(
         return f"read_csv([{names}], header=true, quote='\"', escape='\"', {more})"
     bad = ", ignore_errors=true" if skip_bad else ""
     # Many columns of one type are columns all the same, and no map.
-    held = f"columns={_typed(types)}" if types else "union_by_name=true, map_inference_threshold=-1"
+    held = "union_by_name=true, map_inference_threshold=-1"
+    if types:
+        held = f"columns={_typed(types)}, records=true"
     return f"read_json([{names}], format='newline_delimited', {held}{bad})"
 
 

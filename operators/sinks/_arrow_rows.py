@@ -252,6 +252,9 @@ def _refused(
         if at not in known:
             try:
                 array([value], type=field.type)
+            except OverflowError:
+                told = f"column {field.name!r}, {field.type}, does not take {value!r:.80}"
+                found[at] = DataError(f"{told}: it is too large")
             except Exception as error:
                 found[at] = DataError(f"column {field.name!r}, {field.type}: {error}")
     return found

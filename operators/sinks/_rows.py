@@ -23,6 +23,7 @@ __all__ = [
     "infer_kinds",
     "is_name",
     "kind_of_type",
+    "why_no_row",
 ]
 
 Kind = Literal[
@@ -142,6 +143,22 @@ def infer_kinds(records: Iterable[object], only: Sequence[str] | None) -> dict[s
             if before == "unknown" or (before == "int" and kind == "float"):
                 kinds[name] = kind
     return kinds
+
+
+def why_no_row(record: object) -> DataError:
+    """Why a record says nothing about the columns: what `infer_kinds` passes over."""
+    try:
+        fields = fields_of(record)
+    except DataError as error:
+        return error
+    for name, value in fields.items():
+        if not is_name(name):
+            return DataError(f"the name of a column is text of a letter or more, not {name!r:.80}")
+        try:
+            _ = value is None or _kind_of(value)
+        except DataError as error:
+            return DataError(f"column {name!r}: {error}")
+    return DataError("the record has no fields, and a row needs one")
 
 
 class Rows:

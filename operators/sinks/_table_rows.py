@@ -7,6 +7,7 @@ from typing import Any
 
 from ...runtime.contracts import Columns, DataError, MisconfiguredError, arrow
 from ._arrow_rows import ArrowRows, schema_of_kinds, schema_of_records
+from ._rows import why_no_row
 from ._tables import TableOptions
 
 __all__ = ["TableRows"]
@@ -41,8 +42,7 @@ class TableRows:
         if self._records is None or self._unknown:
             schema = self._schema_for(records)
             if schema is None:
-                error = DataError("a row is made of a dict, a dataclass or a named tuple")
-                return Columns(arrow().table({})), dict.fromkeys(range(len(records)), error)
+                return Columns(arrow().table({})), dict(enumerate(map(why_no_row, records)))
             self._records = ArrowRows(schema, named=False)
         table, rejected = self._records.of(records)
         columns = Columns(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any, cast
@@ -23,6 +24,8 @@ class FileLog:
         self.triggers = 0
         self.left = 0
         """How many files are still to come of the trigger that is going on."""
+        self.noted = 0
+        """When the note was taken from which it goes on, in nanoseconds of the machine's clock."""
         self._read: set[bytes] = set()
         self._names: bytes | None = None
 
@@ -54,6 +57,7 @@ class FileLog:
                 "schema": self.schema and list(self.schema.items()),
                 "triggers": self.triggers,
                 "left": self.left,
+                "noted": time.time_ns(),
                 "read": self._names.decode(),
             }
         )
@@ -69,6 +73,7 @@ class FileLog:
             names = b64decode(held["read"])
             self.schema = dict(held["schema"]) if held["schema"] else None
             self.triggers, self.left = int(held["triggers"]), int(held["left"])
+            self.noted = int(held.get("noted", 0))
         except (ValueError, KeyError, TypeError):
             raise MisconfiguredError(
                 f"{source} cannot go on from the saved state: another kind of source wrote it. "

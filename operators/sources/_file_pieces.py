@@ -34,6 +34,9 @@ _WIDER = {
 }
 """The types of Parquet that become a wider one and lose nothing."""
 
+_NOTHING = "nothing"
+"""What is asked for where no column is wanted."""
+
 _SHOWN = 300
 """Letters that are shown of what a reader says."""
 
@@ -157,7 +160,9 @@ def _query(
         asked, odd = columns(wanted, schema, bad=bad), oddness(wanted, schema)
         read = {name: as_read(kind) for name, kind in schema.items()}
         if header is None:
-            source = reader(plain, "ndjson", read or {"nothing": "VARCHAR"}, bad=bad)
+            source = reader(plain, "ndjson", read or {_NOTHING: "VARCHAR"}, bad=bad)
+            # Of what is not asked for the reader does not look whether it stands in an object.
+            odd = odd if wanted else f"contains({_NOTHING}, chr(0))"
         else:
             from ._csv_header import csv_reader
 

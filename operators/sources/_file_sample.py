@@ -97,8 +97,8 @@ def _of_csv(link: Link, plain: str) -> Schema | None:
     if header is None:
         return None
     with _sample() as sample:
-        for row in _rows(plain, header):
-            sample.write(row)
+        if sum(bool(sample.write(row)) for row in _rows(plain, header)) <= 1:
+            return None  # A header tells no types.
         sample.flush()
         names = ", ".join(map(text, header.names))
         asked = "auto_detect=true, header=true, delim=',', quote='\"', escape='\"', skip=0"

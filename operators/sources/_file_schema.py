@@ -123,7 +123,8 @@ def reader(
         return f"read_parquet([{name}])"
     pairs = ", ".join(f"{text(n)}: {text(t)}" for n, t in (schema or {}).items())
     # Many columns of one type are columns all the same, and no map.
-    held = f", columns={{{pairs}}}" if schema else f", sample_size={sample}"
+    # A line that is no object would otherwise make each line of the file the value of one column.
+    held = f", columns={{{pairs}}}, records=true" if schema else f", sample_size={sample}"
     held += "" if schema else ", map_inference_threshold=-1, field_appearance_threshold=0"
     held += ", ignore_errors=true" if bad else ""
     held += ", format='newline_delimited', compression='uncompressed'"

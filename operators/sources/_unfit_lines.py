@@ -21,7 +21,8 @@ _ROWS = 16_384
 _SHOWN = 4096
 """Bytes of a bad line that are kept."""
 
-_SPACE = b" \t\r\n"
+_SPACE = b" \t\r\n\v\f"
+"""What the reader passes over: a line that holds nothing else is none."""
 
 
 def fitting_lines(
@@ -104,8 +105,10 @@ def _unfit(line: bytes, row: Mapping[str, object], types: Schema) -> str | None:
         try:
             read: object = parse(line.removeprefix(b"\xef\xbb\xbf"))
         except (ValueError, RecursionError) as error:
-            torn = torn or f"no whole JSON: {error}"
+            torn = torn or wild(line) or f"no whole JSON: {error}"
             continue
+        if read is None:
+            read = {}  # The reader takes it for a row without values.
         if not isinstance(read, dict):
             return f"an object is needed, not {type(read).__name__}"
         found = cast("dict[str, object]", read)

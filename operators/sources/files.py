@@ -83,7 +83,7 @@ class Files(Source[Row]):
         self._poll_interval = in_seconds(poll_interval, "poll_interval")
         if not self._poll_interval:
             raise ValueError("poll_interval is more than 0 seconds")
-        self._cleaner = Cleaner(clean, archive)
+        self._cleaner = Cleaner(clean, archive, self._patterns)
         self._max_ratio = max_ratio
         self._coming = ComingEngine()
         self._engine: AskedEngine | None = None
@@ -120,6 +120,7 @@ class Files(Source[Row]):
         self._group = 0
         self._unnoted: list[str] = []
         self._schema_seen = False
+        self._bare: set[str] = set()  # Those that wait, and have no columns to be seen.
         self._trigger_due = False
         self.looked = -math.inf if self._follow else None
 
@@ -132,6 +133,7 @@ class Files(Source[Row]):
                 self._log.restore(mark.note, self._context.node)
         if self._given is not None:
             self._log.schema = self._given
+        await self._cleaner.go_on(self._log)
 
     async def read(self, limit: int) -> Read[Row] | Trigger | None:
         """The next rows of the file whose turn it is; a trigger when a group of files is done."""
@@ -200,7 +202,7 @@ class Files(Source[Row]):
     async def _open_ahead(self) -> None:
         """Have the next files read, in threads."""
         while len(self._opened) < _AHEAD and self._waiting:
-            if self._log.schema is None:
+            if self._log.schema is None and next(iter(self._waiting)).path not in self._bare:
                 await self._see_schema()
             self._opened.append(self._start(self._waiting.next()))
         if not (self._follow or self._waiting):
@@ -209,8 +211,8 @@ class Files(Source[Row]):
 
     def _start(self, file: Found) -> OpenedFile:
         assert self._engine is not None
-        assert self._log.schema is not None
-        schema = self._log.schema
+        schema = self._log.schema or {}
+        self._bare.discard(file.path)
         start = 0
         mark = self._started.pop(file.path, None)
         if mark is not None and mark.note:
@@ -230,13 +232,15 @@ class Files(Source[Row]):
         """The columns of the first file that has any; from now on they are held."""
         assert self._engine is not None
         for file in self._waiting:
+            if file.path in self._bare:
+                continue
             schema = await self._engine.schema_of(file.path, self._format, self._max_ratio)
             if schema:
                 self._log.schema = schema
                 break
+            self._bare.add(file.path)
         else:
-            self._log.schema = {"nothing": "INTEGER"}  # They are all empty.
-            return
+            return  # They have none, and one that comes later may.
         self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
         missing = sorted((self.wanted or frozenset()) - schema.keys())
@@ -307,7 +311,7 @@ def files(
     - `latest_first` (False): the newest files first.
     - `follow` (False): go on looking for new files, each `poll_interval` seconds (1).
     - `clean` ("off"): what becomes of a file when all of its rows have arrived: "archive" moves it
-      to the folder `archive`, "delete" deletes it.
+      to the folder `archive`, under another name where its own is taken, "delete" deletes it.
     - `max_ratio` (200): a packed file that becomes more times larger than that is rejected, unless
       it stays below 16 MiB.
 

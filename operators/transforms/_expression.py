@@ -36,7 +36,8 @@ def columns_of(expression: str, what: str) -> frozenset[str]:
         link.close()
     parsed: Any = json.loads(answer)
     if parsed.get("error"):
-        raise ValueError(f"{what} is no expression in SQL: {parsed.get('error_message')}")
+        told = parsed.get("error_message")
+        raise ValueError(f"{what} is no expression in SQL: {told}: {expression!r}")
     statements: list[Any] = parsed["statements"]
     node = statements[0]["node"]
     single = (

@@ -73,6 +73,7 @@ class Grouping(ColumnOperator):
                 if kernel not in self._kernels:
                     self._kernels.append(kernel)
             self._said.append([self._kernels.index(one) for one in measure.kernels()])
+        self._ordered = any(measure.ordered for measure in self._measures.values())
         # Of which keys a group of each set has values, and the rest is a subtotal's.
         self._has = [[key in one for key in self.keys] for one in self._sets]
         self._plain = self._has == [[True] * len(self.keys)]
@@ -173,7 +174,9 @@ class Grouping(ColumnOperator):
         """Add what these rows make of each group to what there is."""
         table, late, newest = columns.table, None, self._newest
         if self._windows is not None:
-            table, late, newest = self._windows.late_and_placed(as_table(table), newest)
+            table, late, newest = self._windows.late_and_placed(
+                as_table(table), newest, ordered=self._ordered
+            )
             table = table.rename_columns([*table.schema.names[:-1], _PLACED])
         changed, new = dict[Key, Kept](), list[Key]()
         shared = None if self._shared is None else self._shared.of(columns)
@@ -221,7 +224,7 @@ class Grouping(ColumnOperator):
     def _partial(self, table: Any) -> Iterator[tuple[list[Key], list[Sequence[Any]]]]:
         """Groups of these rows, and of each measure the accumulators that they make of them."""
         first = () if self._windows is None else (_PLACED,)
-        if any(measure.ordered for measure in self._measures.values()):
+        if self._ordered:
             # Put together of smaller groups, a larger one would not know which row came first.
             for at, has in enumerate(self._has):
                 keys = [key for key, there in zip(self.keys, has, strict=True) if there]

@@ -31,9 +31,10 @@ def partial_groups(
     """
     pa = arrow()
     names = [f"key_{at}" for at in range(len(keys))]
-    columns = [_column(table, key, "a key") for key in keys]
+    columns = [_as_key(_column(table, key, "a key")) for key in keys]
     specs: list[Any] = []
     odd: list[int] = []
+    placed: list[int] = []
     for at, kernel in enumerate(kernels):
         if kernel.column is None:
             specs.append(([], kernel.function, None))
@@ -43,7 +44,11 @@ def partial_groups(
             specs.append(([], "count_all", None))  # The same, and Arrow need not look at it.
             continue
         names.append(f"value_{at}")
-        columns.append(_fitting(column, kernel))
+        column = _fitting(column, kernel)
+        if kernel.function in ("first", "last") and _has_no_ends(column.type):
+            placed.append(at)
+            column = pa.array(range(len(column)), pa.int64())
+        columns.append(column)
         specs.append((names[-1], kernel.function, _options().get(kernel.function)))
         if kernel.function == "max" and _has_nan(columns[-1]):
             odd.append(at)
@@ -66,8 +71,12 @@ def partial_groups(
         raise MisconfiguredError(
             f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
         ) from None
-    values = [found.column(at).to_pylist() for at in range(found.num_columns)]
     count = len(grouped)
+    said = list(found.columns)
+    for at in placed:
+        # Which row it is, in the place of what stands there.
+        said[count + at] = table.column(kernels[at].column).take(said[count + at])
+    values = [one.to_pylist() for one in said]
     for at, there in zip(odd, values[count + len(kernels) :], strict=True):
         most = values[count + at]
         values[count + at] = [math.nan if nan else m for m, nan in zip(most, there, strict=True)]
@@ -86,6 +95,32 @@ def _column(table: Any, name: str, what: str) -> Any:
             f"{what} asks for the column {name!r}, and there are {table.schema.names}"
         )
     return table.column(name)
+
+
+def _as_key(column: Any) -> Any:
+    """A column in which what is one key has one form."""
+    pa = arrow()
+    if not pa.types.is_floating(column.type):
+        return _counted(column)
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    # To Arrow, 0.0 and -0.0 are two, and so is NaN in each of its forms.
+    column = compute.add(column, pa.scalar(0.0, column.type))
+    return compute.if_else(compute.is_nan(column), pa.scalar(math.nan, column.type), column)
+
+
+def _counted(column: Any) -> Any:
+    """Times in nanoseconds, which Python does not have, as numbers; they are times in results."""
+    kind, types = column.type, arrow().types
+    timed = types.is_timestamp(kind) or types.is_time64(kind) or types.is_duration(kind)
+    return column.cast(arrow().int64()) if timed and kind.unit == "ns" else column
+
+
+def _has_no_ends(kind: Any) -> bool:
+    """Whether Arrow cannot tell the first and the last of such values."""
+    types = arrow().types
+    return bool(types.is_decimal(kind) or types.is_nested(kind) or types.is_duration(kind))
 
 
 def _has_nan(column: Any) -> bool:
@@ -110,6 +145,8 @@ def _fitting(column: Any, kernel: Kernel) -> Any:
     kind, numeric = column.type, kernel.function in ("sum", "variance")
     if pa.types.is_null(kind):
         return column.cast(pa.float64() if numeric else pa.string())
+    if not numeric:
+        return _counted(column)
     if kernel.function != "sum" or not pa.types.is_integer(kind) or not len(column):
         return column
     import pyarrow.compute as functions

@@ -44,9 +44,13 @@ class ColumnWindows:
         self._unit = unit
         self._lateness = None if lateness is None else _micro(in_seconds(lateness, "lateness"))
 
-    def late_and_placed(self, table: Any, newest: int | None) -> tuple[Any, Any, int | None]:
+    def late_and_placed(
+        self, table: Any, newest: int | None, *, ordered: bool = False
+    ) -> tuple[Any, Any, int | None]:
         """The rows with the start of their window as `window_start`, once for each window they are
         in; those that were late and are not among them, or None; and the newest time now.
+
+        With `ordered`, the rows of each window come in the order in which they stand.
         """
         import pyarrow.compute as functions
 
@@ -77,14 +81,20 @@ class ColumnWindows:
         number = compute.divide(shifted, self._every)
         start = compute.add(compute.multiply(number, self._every), self._offset)
         parts: list[Any] = []
+        rows = [arrow().chunked_array([range(len(times))])] if ordered else []
         for back in range(-(-self.length // self._every)):
             begins = compute.subtract(start, back * self._every)
             part = table.append_column("window_start", begins)
             if back:
                 inside = compute.greater(compute.add(begins, self.length), times)
                 part = part.filter(inside)
+                rows += [rows[0].filter(inside)] if ordered else []
             parts.append(part)
-        return arrow().concat_tables(parts), late, now
+        placed = arrow().concat_tables(parts)
+        if len(rows) > 1:
+            chunks = [chunk for some in rows for chunk in some.chunks]
+            placed = placed.take(compute.sort_indices(arrow().chunked_array(chunks)))
+        return placed, late, now
 
     def reached(self, newest: int | None) -> int | None:
         """Up to when no row is counted any more."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, cast
 
-from ..columns import Columns
+from ..columns import Columns, values_in
 
 __all__ = ["Answer"]
 
@@ -41,7 +41,7 @@ class Answer(Columns):
         their names, and numbers beyond 64 bits.
         """
         fields = [(str(field.name), str(field.type)) for field in self.table.schema]
-        values = [self.table.column(at).to_pylist() for at in range(len(fields))]
+        values = [values_in(self.table.column(at)) for at in range(len(fields))]
         rows = [list(map(_plain, row)) for row in zip(*values, strict=True)]
         return {
             "version": self.version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ..errors import QueryTimeout
 from ..handover import Handover
@@ -23,7 +23,14 @@ _GRACE = 1.0
 
 
 async def ask(tables: Tables, query: str, *, timeout: float, rows: int, size: int) -> Answer:
-    """The answer to a query, found in a thread; a query that nobody awaits any more is stopped."""
+    """The answer to a query, found in a thread; a query that nobody awaits any more is stopped.
+
+    Raises TypeError for a query that is no text, ValueError for a timeout that is not above 0.
+    """
+    if not isinstance(cast("object", query), str):
+        raise TypeError(f"a query is text, not {query!r}")
+    if not timeout > 0:
+        raise ValueError(f"timeout is more than 0 seconds, not {timeout!r}")
     asking = Asking(query, seconds=timeout, rows=rows, size=size)
     loop = asyncio.get_running_loop()
     try:

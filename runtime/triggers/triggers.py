@@ -172,16 +172,21 @@ class Triggers:
             if lasted is None and self._grouped >= 0 and least:
                 return  # It is told when its group is complete.
             self._complete = lasted is not None
-            self._stretch({actor.name: counted(actor) for actor in self._course.actors}, now)
+            after = {actor.name: counted(actor) for actor in self._course.actors}
+            self._stretch(after, now, said=self._grouped < 0)
 
-    def _stretch(self, after: Mapping[str, Counted], now: float) -> None:
-        """Without a store: what passed up to now was a trigger."""
+    def _stretch(self, after: Mapping[str, Counted], now: float, *, said: bool = True) -> None:
+        """Without a store: what passed up to now was a trigger, and unless `said` only if any did.
+
+        Behind a group that is complete there is nothing to tell before more has come.
+        """
         began, self._began = self._began, now
         seconds = now - began
         number = self._reports[-1]["batchId"] + 1 if self._reports else 0
-        self._add(after, Span(number, began, seconds, seconds, {"triggerExecution": seconds}))
+        steps = {"triggerExecution": seconds}
+        self._add(after, Span(number, began, seconds, seconds, steps), said=said)
 
-    def _add(self, after: Mapping[str, Counted], span: Span) -> None:
+    def _add(self, after: Mapping[str, Counted], span: Span, *, said: bool = True) -> None:
         clock, before, self._before = self._clock, self._before, after
         assert clock is not None
         report = told(
@@ -194,6 +199,9 @@ class Triggers:
             store=self._coordinator is not None,
         )
         if _empty(report):
+            if not said:
+                self._before = before
+                return
             if not self._reports:
                 return  # Nothing has happened yet.
             last = self._reports[-1]

@@ -289,6 +289,20 @@ def test_a_line_that_is_nested_too_deep_is_told(capsys: pytest.CaptureFixture[st
     assert "a.json, line 2 does not fit" in refused(capsys, "a.json")
 
 
+def test_a_value_among_the_objects_is_told_with_file_and_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    written("a.json", lines({"json": 1, "n": 1}))
+    assert list(look(["a.json"]).schema) == ["json", "n"]
+    written("b.json", lines({"n": 1}) + "17\n" + lines({"n": 2}))
+    assert "b.json, line 2 is no JSON object (17): put it right" in refused(capsys, "b.json")
+    assert "b.json, line 2 is no JSON object (17): put it right" in refused(capsys, "*.json")
+    many = lines(*({"n": 1} for _ in range(30_000))) + "17\n" + lines({"n": 2.5})
+    written("c.json", many)
+    found = look(["c.json"], skip_bad=True)
+    assert (found.schema, found.rows, found.unread) == ({"n": "DOUBLE"}, 30_001, 1)
+
+
 def test_a_torn_row_of_csv_is_told_and_makes_no_other_columns(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -138,6 +139,37 @@ def test_rows_have_the_values_that_arrow_would_give() -> None:
     cut = Columns(pa.concat_tables([table, table]))[1:5]
     assert cut.rows() == cut.table.to_pylist()
     assert cut[-1] == {"n": 2, "gone": None, "text": None, "list": [], "flag": False}
+
+
+def test_rows_have_times_as_python_has_them_in_microseconds() -> None:
+    at = dt.datetime(1970, 1, 1, microsecond=1, tzinfo=dt.UTC).replace(tzinfo=None)
+    moment = pa.timestamp("ns")
+    lists = pa.list_(moment), pa.large_list(moment), pa.list_(moment, 1)
+    given: dict[str, Any] = {
+        "time": pa.array([1_234, None], moment),
+        "zoned": pa.array([1_234, None], pa.timestamp("ns", "UTC")),
+        "coded": pa.array([1_234, None], moment).dictionary_encode(),
+        "clock": pa.array([1_234, None], pa.time64("ns")),
+        "length": pa.array([1_234, None], pa.duration("ns")),
+        "struct": pa.array([{"at": 1_234, "n": 1}, None], pa.struct([("at", moment), ("n", "i4")])),
+        "map": pa.array([[("k", 1_234)], None], pa.map_(pa.string(), moment)),
+        **{f"list_{n}": pa.array([[1_234], None], kind) for n, kind in enumerate(lists)},
+    }
+    first, second = Columns(pa.table(given)).rows()
+    assert first == {
+        "time": at,
+        "zoned": at.replace(tzinfo=dt.UTC),
+        "coded": at,
+        "clock": at.time(),
+        "length": dt.timedelta(microseconds=1),
+        "struct": {"at": at, "n": 1},
+        "map": [("k", at)],
+        "list_0": [at],
+        "list_1": [at],
+        "list_2": [at],
+    }
+    assert type(first["time"]) is dt.datetime
+    assert second == dict.fromkeys(first)
 
 
 def test_records_of_functions_become_columns_again() -> None:

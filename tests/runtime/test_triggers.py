@@ -592,6 +592,27 @@ def test_what_a_source_says_belongs_together_is_a_trigger_whoever_looks() -> Non
     run_virtual(main)
 
 
+def test_behind_a_group_no_trigger_of_nothing_is_told(tmp_path: Path) -> None:
+    pytest.importorskip("duckdb")
+    told = list[int]()
+
+    async def main() -> None:
+        graph = Graph("followed")
+        files = sources.files(tmp_path, format="ndjson", follow=True, poll_interval=0.01)
+        graph.read("rows", files).to("out", sinks.collect([]))
+        async with graph.start() as job:
+            for number in range(3):
+                (tmp_path / ".new").write_text('{"n": 1}\n' * (number + 1))
+                (tmp_path / ".new").rename(tmp_path / f"{number}.json")
+                await job.process_all_available()
+                assert job.last_progress is not None
+                told.append(job.last_progress["numInputRows"])
+        told.extend(one["numInputRows"] for one in job.recent_progress)
+
+    asyncio.run(main())
+    assert told == [1, 2, 3, 1, 2, 3]
+
+
 def test_where_streams_are_united_every_record_is_in_one_trigger() -> None:
     async def main() -> None:
         graph = Graph("united")

@@ -12,6 +12,7 @@ import pytest
 
 from thalweg import (
     Columns,
+    DeadLetter,
     Graph,
     GraphError,
     JobFailed,
@@ -413,6 +414,24 @@ async def test_tables_go_on_with_their_job_and_keep_what_an_ended_one_held(tmp_p
         found, _version = await look_at(job)
         assert found is not None
         assert set(found.values()) == {30}
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (5, "a row is made of a dict, a dataclass or a named tuple, not of 5"),
+        ({"a": 1, "": 2}, "the name of a column is text of a letter or more, not ''"),
+        ({7: 1}, "the name of a column is text of a letter or more, not 7"),
+        ({"a": {1, 2}}, "column 'a': set is nothing that a column can hold"),
+        ({}, "the record has no fields, and a row needs one"),
+    ],
+)
+def test_what_is_no_row_is_told_why(record: Any, message: str) -> None:
+    graph, letters = Graph("odd"), list[DeadLetter]()
+    graph.read("records", sources.records([record])).to("table", sinks.table("odd"))
+    graph.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert [letter.error.message for letter in letters] == [message]
 
 
 def test_two_sinks_of_one_table_are_told_with_their_place() -> None:

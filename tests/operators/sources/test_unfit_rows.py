@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import os
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 
 from thalweg import DeadLetter, Graph, JobFailed, Row
-from thalweg.operators import sinks, sources
+from thalweg.operators import aggregates, group_by, sinks, sources
+from thalweg.runtime.job import Job
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -122,6 +124,60 @@ def test_what_is_of_several_types_in_the_sample_is_text(tmp_path: Path) -> None:
     assert not told
 
 
+@pytest.mark.parametrize(
+    ("name", "bare", "full"),
+    [
+        ("json", "", '{"n": 1}\n'),
+        ("json", "\n", '{"n": 1}\n'),
+        ("json", '{"n"', '{"n": 1}\n'),
+        ("csv", "", "n\n1\n"),
+        ("csv", "n\n", "n\n1\n"),
+        ("csv", "n,m\n", "n\n1\n"),
+    ],
+)
+@pytest.mark.parametrize("stops", [False, True])
+def test_files_without_rows_leave_the_columns_to_one_that_comes_later(
+    tmp_path: Path, name: str, bare: str, full: str, stops: bool
+) -> None:
+    folder, rows = tmp_path / "in", list[Row]()
+    folder.mkdir()
+
+    def made() -> Graph:
+        graph = Graph("later")
+        form: Any = "csv" if name == "csv" else "ndjson"
+        files = sources.files(folder, format=form, follow=True, poll_interval=0.01)
+        read = graph.read("files", files)
+        read.to("rows", sinks.collect(rows))
+        read.failed.to("failed", sinks.collect([]))
+        return graph
+
+    async def main() -> None:
+        state = tmp_path / "state"
+        for number in (1, 2):
+            (folder / f"{number}.{name}").write_text(bare)
+        async with made().start(state=state) as job:
+            await job.process_all_available()
+            if not stops:
+                await add(job)
+        if stops:
+            async with made().start(state=state) as job:
+                await add(job)
+
+    async def add(job: Job) -> None:
+        (folder / ".new").write_text(full)
+        (folder / ".new").rename(folder / f"3.{name}")
+        await job.process_all_available()
+
+    asyncio.run(main())
+    assert rows == [{"n": 1}]
+
+
+def test_a_header_alone_tells_no_types(tmp_path: Path) -> None:
+    rows, told = run(tmp_path / "in", {"a.csv": "n,m\n", "b.csv": "n,m\n1,2.5\n"})
+    assert (rows, told) == ([{"n": 1, "m": 2.5}], [])
+    assert run(tmp_path / "alone", {"a.csv": "n,m\n"}) == ([], [])
+
+
 def test_many_columns_of_one_type_are_columns(tmp_path: Path) -> None:
     row = {f"c{at}": at for at in range(300)}
     assert run(tmp_path / "in", {"a.json": json.dumps(row) + "\n"}) == ([row], [])
@@ -137,14 +193,68 @@ def test_names_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
 
 
 def test_a_line_that_the_reader_gives_up_a_file_for_costs_only_itself(tmp_path: Path) -> None:
-    deep = '{"n": 2, "more": ' + "[" * 5000 + "]" * 5000 + "}"
-    text = f'{{"n": 1, "more": "{"[" * 200}"}}\n{deep}\n{{"n": 3}}\n{{"n": "x"}}\n'
+    deep, long = "[" * 5000 + "]" * 5000, "x" * (33 << 20)
+    lines = [
+        f'{{"n": 1, "more": "{"[" * 200}"}}',
+        f'{{"n": {deep}}}',
+        f'{{"n": 2, "more": "{long}"}}',
+    ]
+    text = "\n".join([*lines, '{"n": 3}', '{"n": "x"}\n'])
     rows, told = run(tmp_path / "in", {"a.json": text}, schema={"n": int})
     assert [row["n"] for row in rows] == [1, 3]
     assert told == [
         "a.json, line 2: lists and objects stand more than 100 deep in one another",
-        "a.json, line 4: column 'n' is BIGINT, not 'x'",
+        f"a.json, line 3: it takes {len(lines[2]):,} bytes, and a row may take 4,194,304",
+        "a.json, line 5: column 'n' is BIGINT, not 'x'",
     ]
+
+
+def test_what_is_nested_deep_costs_only_who_asks_for_it(tmp_path: Path) -> None:
+    deep = "[" * 5000 + "]" * 5000
+    texts: dict[str, str | bytes] = {"a.json": f'{{"n": {deep}}}\n{{"n": 2, "more": {deep}}}\n'}
+    rows, told = run(tmp_path / "in", texts, schema={"n": int})
+    assert rows == [{"n": 2}]
+    assert told == ["a.json, line 1: lists and objects stand more than 100 deep in one another"]
+
+
+def test_a_line_that_is_no_object_is_not_counted_either(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"n": 1}\n17\n{"n": 2}\n')
+    counted, letters = list[Row](), list[DeadLetter]()
+    graph = Graph("counted")
+    read = graph.read("files", sources.files(path, format="ndjson"))
+    count = group_by(measures={"n": aggregates.count()})
+    read.via("count", count, volatile=True).to("counted", sinks.collect(counted))
+    read.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert counted == [{"n": 2}]
+    assert len(letters) == 1
+
+
+@pytest.mark.parametrize("stray", ["17", '"word"', "[1]", "true", '{"a": "z"} 5'])
+@pytest.mark.parametrize("schema", [None, {"a": str}])
+def test_a_line_that_is_no_object_costs_only_itself(
+    tmp_path: Path, stray: str, schema: Any
+) -> None:
+    texts: dict[str, str | bytes] = {"a.json": f'{{"a": "x"}}\n{stray}\n{{"a": "y"}}\n'}
+    rows, told = run(tmp_path / "in", texts, schema=schema)
+    assert rows == [{"a": "x"}, {"a": "y"}]
+    assert [text.partition(": ")[0] for text in told] == ["a.json, line 2"]
+
+
+@pytest.mark.parametrize("end", ["", "torn"])
+def test_a_line_that_is_null_is_a_row_without_values(tmp_path: Path, end: str) -> None:
+    texts: dict[str, str | bytes] = {"a.json": f'{{"a": 1}}\nnull\n{{"a": 2}}\n{end}'}
+    rows, told = run(tmp_path / "in", texts)
+    assert rows == [{"a": 1}, {"a": None}, {"a": 2}]
+    assert len(told) == bool(end)
+
+
+def test_a_line_of_mere_space_is_none_whatever_follows(tmp_path: Path) -> None:
+    texts: dict[str, str | bytes] = {"a.json": '{"a": 1}\n\f\n\v \n{"a": 2}\n{"a"\n{"a": 3}\n'}
+    rows, told = run(tmp_path / "in", texts)
+    assert rows == [{"a": 1}, {"a": 2}, {"a": 3}]
+    assert [text.partition(": ")[0] for text in told] == ["a.json, line 5"]
 
 
 def test_the_lines_of_csv_are_told_as_an_editor_counts_them(tmp_path: Path) -> None:

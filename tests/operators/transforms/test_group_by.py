@@ -312,6 +312,32 @@ def test_a_row_is_in_each_of_its_hopping_windows() -> None:
     assert starts(out) == [(-10, 1), (-5, 1), (5, 1), (10, 1)]
 
 
+@pytest.mark.parametrize("cut", [[6], [1, 5], [1] * 6])
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_the_rows_of_a_hopping_window_keep_their_order(cut: list[int], chunks: int) -> None:
+    rows = timed(7, 1, 8, 2, 6, 3)
+    rows = rows.append_column("n", pa.array(range(6)))
+    pieces = [rows.slice(0, 4), rows.slice(4)] if chunks == 2 else [rows]
+    operator = group_by(
+        measures={
+            "all": aggregates.collect_values("n"),
+            "first": aggregates.first("n"),
+            "last": aggregates.last("n"),
+        },
+        window=windows.hopping("10s", every="5s"),
+        time="at",
+        unit="ms",
+        lateness="10s",
+        mode="append",
+    )
+    out = run(Cut(pa.concat_tables(pieces), cut), operator)
+    assert [(row["all"], row["first"], row["last"]) for row in out] == [
+        ([1, 3, 5], 1, 5),
+        ([0, 1, 2, 3, 4, 5], 0, 5),
+        ([0, 2, 4], 0, 4),
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "unit"),
     [

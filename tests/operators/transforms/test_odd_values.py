@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
+import struct
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +57,57 @@ def test_nan_is_one_value_and_the_greatest_as_in_sql(
     assert rows.num_rows == len(values)
     (mine,) = run([{"x": x} for x in values], group_by(measures=measures), batch)
     assert str(tuple(mine.values())) == str(theirs)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+def test_both_zeros_are_one_key_and_each_nan_is_one(batch: int) -> None:
+    (other,) = struct.unpack("d", struct.pack("Q", 0xFFF8000000000001))
+    keys = [0.0, -0.0, 0.0, NAN, other, NAN]
+    measures: dict[str, aggregates.Measure[Any, Any]] = {
+        "all": aggregates.collect_values("n"),
+        "last": aggregates.last("n"),
+    }
+    rows: list[Row] = [{"k": key, "n": n} for n, key in enumerate(keys)]
+    found = run(rows, group_by("k", measures=measures), batch)
+    assert [(row["all"], row["last"]) for row in found] == [([0, 1, 2], 2), ([3, 4, 5], 5)]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 100])
+@pytest.mark.parametrize(
+    "values", [[Decimal("1.5"), None, Decimal("-2.25")], [dt.timedelta(1), None, dt.timedelta(2)]]
+)
+def test_what_arrow_finds_no_ends_of_has_a_first_and_a_last(values: list[Any], batch: int) -> None:
+    rows: list[Row] = [{"k": k, "x": x} for k, x in zip("aab", values, strict=True)]
+    measures = {"first": aggregates.first("x"), "last": aggregates.last("x")}
+    told = {row["k"]: row for row in run(rows, group_by("k", measures=measures), batch)}
+    assert told["a"] == {"k": "a", "first": values[0], "last": None}
+    assert told["b"] == {"k": "b", "first": values[2], "last": values[2]}
+
+
+def test_nanoseconds_are_told_apart(tmp_path: Path) -> None:
+    times = pa.array([1_000, 1_001, None, 1_001], pa.timestamp("ns"))
+    writing: Any = pytest.importorskip("pyarrow.parquet")
+    writing.write_table(pa.table({"at": times, "n": [1, 2, 3, 4]}), tmp_path / "a.parquet")
+    measures: dict[str, aggregates.Measure[Any, Any]] = {
+        "n": aggregates.count(),
+        "kinds": aggregates.count_distinct("at"),
+        "least": aggregates.min("at"),
+        "all": aggregates.collect_values("at"),
+    }
+    out, told = list[Row](), list[Row]()
+    graph = Graph("fine")
+    rows = graph.read("rows", sources.files(tmp_path / "a.parquet", format="parquet"))
+    by_time = group_by("at", measures=measures)
+    rows.via("groups", by_time, volatile=True).to("out", sinks.collect(out))
+    rows.to("told", sinks.collect(told))
+    graph.run()
+    at = dt.datetime(1970, 1, 1, microsecond=1, tzinfo=dt.UTC).replace(tzinfo=None)
+    assert out == [
+        {"at": at, "n": 1, "kinds": 1, "least": at, "all": [at]},
+        {"at": at, "n": 2, "kinds": 1, "least": at, "all": [at, at]},
+        {"at": None, "n": 1, "kinds": 0, "least": None, "all": [None]},
+    ]
+    assert [type(row["at"]) for row in told] == [dt.datetime, dt.datetime, type(None), dt.datetime]
 
 
 def test_the_greatest_of_each_group_and_of_all_are_told_apart_by_nan() -> None:

@@ -277,6 +277,20 @@ async def test_a_query_that_cannot_be_stopped_is_not_waited_for(
         assert (await job.sql("select count(*) as c from numbers")).rows() == [{"c": 10}]
 
 
+@pytest.mark.asyncio
+async def test_what_is_no_query_or_no_time_is_told() -> None:
+    graph = Graph("asked")
+    graph.read("numbers", sources.records([{"n": 1}])).to("table", sinks.table("numbers"))
+    async with graph.start() as job:
+        await job.wait()
+        for seconds in (0, -1.0, float("nan")):
+            with pytest.raises(ValueError, match="timeout is more than 0 seconds, not"):
+                await job.sql("from numbers", timeout=seconds)
+        wrong: Any = 5
+        with pytest.raises(TypeError, match="a query is text, not 5"):
+            await job.sql(wrong)
+
+
 def test_memory_that_a_query_took_is_given_back(tables: Tables) -> None:
     (row,) = ask(tables, "select current_setting('allocator_background_threads') as back").rows()
     assert row == {"back": True}

@@ -1,0 +1,94 @@
+"""Files that were read are put away: each once, none lost, none read again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thalweg import Graph, Row
+from thalweg.operators import sinks, sources
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("duckdb")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("clean", ["archive", "delete"])
+def test_what_a_job_had_read_when_it_ended_is_put_away_by_the_next(
+    tmp_path: Path, clean: Any
+) -> None:
+    folder, archive, rows = tmp_path / "in", tmp_path / "read", list[Row]()
+    folder.mkdir()
+    for n in range(3):
+        (folder / f"{n}.json").write_text(f'{{"n": {n}}}\n')
+
+    async def start(**options: Any) -> None:
+        graph = Graph("put_away")
+        files = sources.files(folder, format="ndjson", follow=True, poll_interval=0.01, **options)
+        graph.read("files", files).to("rows", sinks.collect(rows))
+        async with graph.start(state=tmp_path / "state") as job:
+            await job.process_all_available()
+
+    # As if it had been killed before it could put anything away.
+    asyncio.run(start())
+    time.sleep(0.02)
+    (folder / ".new").write_text('{"n": 9}\n')
+    (folder / ".new").rename(folder / "1.json")
+    asyncio.run(start(clean=clean, **({"archive": archive} if clean == "archive" else {})))
+    assert [row["n"] for row in rows] == [0, 1, 2]
+    assert names(folder) == ["1.json"], "another file by now, which nobody has read"
+    if clean == "archive":
+        assert names(archive) == ["0.json", "2.json"]
+
+
+def test_files_of_one_name_stand_beside_one_another_in_the_archive(tmp_path: Path) -> None:
+    archive, rows = tmp_path / "read", list[Row]()
+    for n in range(3):
+        (tmp_path / f"in_{n}").mkdir()
+        (tmp_path / f"in_{n}" / "a.json").write_text(f'{{"n": {n}}}\n')
+    graph = Graph("one_name")
+    files = sources.files(
+        tmp_path / "in_*" / "a.json", format="ndjson", clean="archive", archive=archive
+    )
+    graph.read("files", files).to("rows", sinks.collect(rows))
+    graph.run()
+    assert names(archive) == ["a-1.json", "a-2.json", "a.json"]
+    assert sorted(path.read_text() for path in archive.iterdir()) == [
+        f'{{"n": {n}}}\n' for n in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "archive"),
+    [
+        ("in", "in"),
+        ("later", "later"),
+        ("in/*.json", "in/../in"),
+        ("in/*/*.json", "in/read"),
+        ("in/**", "in/read"),
+        ("in/**/*.json", "in/read/more"),
+        ("**/*.json", "anywhere"),
+    ],
+)
+def test_an_archive_that_is_read_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paths: str, archive: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in").mkdir()
+    with pytest.raises(ValueError, match="would be read for ever: archive to another folder"):
+        sources.files(paths, format="ndjson", clean="archive", archive=archive)
+
+
+@pytest.mark.parametrize(
+    ("paths", "archive"),
+    [("in", "in/read"), ("in/*.json", "in/read"), ("in/**", "read"), ("in/a.json", "read")],
+)
+def test_an_archive_that_is_not_read_is_taken(paths: str, archive: str) -> None:
+    sources.files(paths, format="ndjson", clean="archive", archive=archive)
