@@ -20,7 +20,7 @@ _log = logging.getLogger("thalweg.sources")
 Clean = Literal["off", "archive", "delete"]
 
 
-_COARSE = 100_000_000
+_COARSE = 20_000_000
 """Nanoseconds by which the time of a file may lie behind the clock: more than any system has."""
 
 
