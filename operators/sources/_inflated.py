@@ -16,16 +16,21 @@ _ALWAYS = 16 << 20
 """Bytes: a file may always become as large as that."""
 
 _ENDINGS = {".gz": "gzip", ".gzip": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_OTHERS = (".7z", ".br", ".bz2", ".lz4", ".lzma", ".sz", ".tar", ".tgz", ".xz", ".z", ".zip")
+"""What is packed otherwise, and would be read as rows that are none."""
 
 
 @contextmanager
 def inflated(path: str, max_ratio: float) -> Generator[str]:
     """The path of the plain file: this one, or a copy that is gone afterwards.
 
-    Raises DataError where it becomes more than `max_ratio` times as large as it is, or is torn,
-    and MisconfiguredError where there is no room for it.
+    Raises DataError where it becomes more than `max_ratio` times as large as it is, is torn, or is
+    packed in another way, and MisconfiguredError where there is no room for it.
     """
-    kind = _ENDINGS.get(os.path.splitext(path)[1].lower())
+    ending = os.path.splitext(path)[1].lower()
+    kind = _ENDINGS.get(ending)
+    if ending in _OTHERS:
+        raise DataError(f"{path}: what is packed as {ending} is not read, but .gz and .zst are")
     if kind is None:
         with _named(path) as name:
             yield name

@@ -7,7 +7,8 @@ import logging
 import math
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
 
 from ...runtime.contracts import (
     Bookmark,
@@ -67,7 +68,9 @@ class Files(Source[Row]):
         archive: str | os.PathLike[str] | None,
         max_ratio: float,
     ) -> None:
-        given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        if not isinstance(cast("object", given), Iterable) or isinstance(given, bytes):
+            raise TypeError(f"paths is a path or several, not {paths!r}")
         self._patterns = [os.fspath(path) for path in given]
         if not self._patterns or not all(self._patterns):
             raise ValueError("paths names no file, or has an empty name among others")

@@ -526,3 +526,19 @@ def test_a_column_that_cannot_be_asked_for_is_left_out(tmp_path: Path) -> None:
     assert run(tmp_path) == ([{"n": 1}], [])
     with pytest.raises(ValueError, match="has no NUL in it"):
         sources.files("in", format="ndjson", schema={"a\0b": int})
+
+
+@pytest.mark.parametrize("paths", [3, b"a.json", None])
+def test_what_is_no_path_is_refused(paths: Any) -> None:
+    with pytest.raises(TypeError, match="paths is a path or several, not"):
+        sources.files(paths, format="ndjson")
+
+
+@pytest.mark.parametrize("ending", [".bz2", ".XZ", ".zip"])
+def test_what_is_packed_in_another_way_is_rejected_as_a_whole(tmp_path: Path, ending: str) -> None:
+    write(tmp_path / "a.json", {"n": 1})
+    (tmp_path / f"b.json{ending}").write_bytes(b'{"n": 2}\n{"n": 3}\n')
+    rows, letters = run(tmp_path, schema={"n": int})
+    assert rows == [{"n": 1}]
+    (message,) = told(letters)
+    assert f"packed as {ending.lower()} is not read, but .gz and .zst are" in message
