@@ -15,9 +15,11 @@ number of files alone, each in one of their own.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -52,6 +54,8 @@ GROWTH = 1.1
 MEGABYTES = 250.0
 CLOSE = 1e-9
 LIMIT = 600.0
+PATIENCE = 20.0
+"""Seconds for a contender, and for what it leaves behind."""
 MANY = 16
 """So many files are compared with some of them: does one among many take as long?"""
 
@@ -80,18 +84,36 @@ def run(command: Sequence[str], name: str) -> Run:
     clean = {key: one for key, one in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=clean | {"PYTHONPATH": path}, cwd=BENCH,
-        timeout=LIMIT, check=False,
-    )  # fmt: skip
-    wall = time.perf_counter() - began
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=BENCH,
+        env=clean | {"PYTHONPATH": path}, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            output, errors = process.communicate(timeout=LIMIT)
+            wall = time.perf_counter() - began
+        finally:
+            let_end(process.pid)
+    if process.returncode:
+        last = errors.strip().splitlines()[-1:] or ["no message"]
         raise PeerMissing(f"{name} failed: {last[0]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told: Any = json.loads(done.stdout.splitlines()[-1])
+    told: Any = json.loads(output.splitlines()[-1])
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Run(wall, told.get("seconds", wall), cpu, told["megabytes"], told["answers"])
+
+
+def let_end(group: int) -> None:
+    """Wait until all that a contender has started is gone, and end by force what stays.
+
+    The virtual machine of Spark goes on for a while behind the process that asked for it, and
+    would take a processor from whoever comes next.
+    """
+    until = time.monotonic() + PATIENCE
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.05)
+        os.killpg(group, signal.SIGKILL)
 
 
 def same(mine: dict[str, list[list[Any]]], theirs: dict[str, list[list[Any]]]) -> bool:
