@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,6 @@ def test_what_a_job_had_read_when_it_ended_is_put_away_by_the_next(
 
     # As if it had been killed before it could put anything away.
     asyncio.run(start())
-    time.sleep(0.02)
     (folder / ".new").write_text('{"n": 9}\n')
     (folder / ".new").rename(folder / "1.json")
     asyncio.run(start(clean=clean, **({"archive": archive} if clean == "archive" else {})))
