@@ -444,7 +444,8 @@ class ColumnOperator(Operator[Any, Any]):
     `process_columns` may be called in a thread, and nothing else of the operator is called
     meanwhile. How many rows come at a time says nothing: no result may depend on it. Where it
     raises, it must leave what it remembers as it was: the rows are then halved until the bad ones
-    stand alone and become dead letters. So what it made before it raised counts for nothing.
+    stand alone and become dead letters; where a `DataError` names bad `rows`, the others are given
+    again. So what it made before it raised counts for nothing.
     `MisconfiguredError`, such as for a column that there is not, fails the job.
     """
 

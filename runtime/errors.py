@@ -6,6 +6,8 @@ An *error* is bad data: it concerns records, becomes a dead letter and the strea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 __all__ = [
     "BusyError",
     "DataError",
@@ -63,7 +65,14 @@ class MissingExtra(ThalwegError):
 class DataError(ThalwegError):
     """The data was refused. Raised for a whole batch by a repeatable function, it is halved
     until the bad record stands alone; raised for one record, that record becomes a dead letter.
+
+    An operator on columns that knows bad rows names them in `rows`, by index, each with its own
+    error. They become dead letters, and it is given the others again.
     """
+
+    def __init__(self, *args: object, rows: Mapping[int, Exception] | None = None) -> None:
+        super().__init__(*args)
+        self.rows = rows
 
 
 class LateError(ThalwegError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "columns_of"]
 
 _ROWS = "rows"
+_TOLD = 1_000
+"""Bad rows, of different values, that are found in one go: that takes up to a second."""
+
 _PLAIN = {"where_clause", "having", "qualify", "sample"}
 
 
@@ -98,32 +101,83 @@ def _of_many_rows() -> frozenset[str]:
 
 
 class Evaluation:
-    """Works out one query over columns, in a database that reaches no file and no network."""
+    """Works out one query over columns, in a database that reaches no file and no network.
 
-    def __init__(self, query: str) -> None:
+    `expressions` are what may fail in it for a row, and `asked` the columns that they look at.
+    """
+
+    def __init__(self, query: str, expressions: Collection[str], asked: Collection[str]) -> None:
         self._query = query
+        alone = ", ".join(f"({one}\n)" for one in expressions)
+        self._alone = f"select {alone} from {_ROWS}"
+        null = " or ".join(f"try({one}\n) is null" for one in expressions)
+        self._doubtful = f"select {null} from {_ROWS}"
+        self._looked_at = {name.lower() for name in asked}
         self._link = _database()
 
     def of(self, columns: Columns) -> Columns:
-        """What the query makes of these rows, in their order."""
+        """What the query makes of these rows, in their order. Raises DataError, naming bad rows."""
+        try:
+            return Columns(self._answer(self._query, columns.table))
+        except DataError as error:
+            raise DataError(*error.args, rows=self._bad(columns.table)) from None
+
+    def close(self) -> None:
+        """Let the database go."""
+        self._link.close()
+
+    def _bad(self, table: Any) -> dict[int, Exception]:
+        """Bad rows and why they are, as many as a job that is cancelled can wait for.
+
+        The database says why of a single row, which takes it as long as thousands of good ones: so
+        only those are asked of which nothing comes, and the same values once.
+        """
+        alike = self._alike(table)
+        several = list(alike.values())
+        found: dict[int, Exception] = {}
+        left, refused = [several], 0
+        while left and refused < _TOLD:
+            some = left.pop()
+            rows = table.take([places[0] for places in some])
+            try:
+                self._answer(self._alone, rows)
+            except DataError as error:
+                if len(some) == 1:
+                    found |= dict.fromkeys(some[0], error)
+                    refused += 1
+                else:
+                    middle = len(some) // 2
+                    left += [some[middle:], some[:middle]]
+        return found
+
+    def _alike(self, table: Any) -> dict[str, list[int]]:
+        """Where rows stand that may be bad, by what the expressions look at in them."""
+        try:
+            (null,) = self._answer(self._doubtful, table).columns
+            doubtful = [at for at, one in enumerate(null.to_pylist()) if one]
+        except (DataError, MisconfiguredError):
+            doubtful = list(range(table.num_rows))  # As with random(), which cannot be tried.
+        names = [name for name in table.schema.names if name.lower() in self._looked_at]
+        alike: dict[str, list[int]] = {}
+        for at, row in zip(doubtful, Columns(table.select(names)).take(doubtful), strict=True):
+            alike.setdefault(repr(row), []).append(at)
+        return alike
+
+    def _answer(self, query: str, table: Any) -> Any:
         import duckdb
 
         link = self._link
-        link.register(_ROWS, columns.table)
+        link.register(_ROWS, table)
         try:
-            return Columns(link.sql(self._query).to_arrow_table())
+            return link.sql(query).to_arrow_table()
         except (duckdb.BinderException, duckdb.CatalogException) as error:
             raise MisconfiguredError(
-                f"{str(error).splitlines()[0]}; there are the columns {list(columns.names)}"
+                f"{str(error).splitlines()[0]}; there are the columns {table.schema.names}"
             ) from None
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             raise DataError(str(error).splitlines()[0]) from None
         finally:
             link.unregister(_ROWS)
-
-    def close(self) -> None:
-        """Let the database go."""
-        self._link.close()
 
 
 def _database() -> DuckDBPyConnection:

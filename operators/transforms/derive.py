@@ -40,7 +40,11 @@ class Derive(ColumnOperator):
                 self._evaluation.close()
             made = [f'({text}\n) as "{_doubled(n)}"' for n, text in self._expressions.items()]
             kept = [f'"{_doubled(n)}"' for n in columns.names if n not in self._expressions]
-            self._evaluation = Evaluation(f"select {', '.join([*kept, *made])} from rows")
+            self._evaluation = Evaluation(
+                f"select {', '.join([*kept, *made])} from rows",
+                self._expressions.values(),
+                frozenset[str]().union(*self._asked.values()),
+            )
             self._names = columns.names
         return [self._evaluation.of(columns)]
 

@@ -26,7 +26,8 @@ class Where(ColumnOperator):
 
     async def open(self, context: Context) -> None:
         """Have a database to work in."""
-        self._evaluation = Evaluation(f"select * from rows where ({self._condition}\n)")
+        query = f"select * from rows where ({self._condition}\n)"
+        self._evaluation = Evaluation(query, [self._condition], self._asked)
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """The rows for which it holds."""

@@ -12,6 +12,7 @@ from ..context import Context
 from ..contracts import ColumnOperator
 from ..errors import MisconfiguredError, RuntimeFault
 from ..gathering import Gathering
+from ..halving import Halving
 from ..nodes import LATE, Node, overrides
 from ..origins import Origins
 from ..receipt import Receipt
@@ -38,7 +39,7 @@ class ColumnActor(OperatorActor):
     What would take longer than a turn is done in a thread of the job, where the libraries that do
     it let others run; only one call is under way at any time. What is quicker is done in the turn:
     a thread would wait for a busy loop each time that a library has let go of the interpreter.
-    Rows that raise are halved until the bad ones stand alone.
+    Of rows that raise, the bad ones are found (see `Halving`).
     """
 
     def __init__(
@@ -127,24 +128,17 @@ class ColumnActor(OperatorActor):
     ) -> list[Columns]:
         """What the rows make; those that cannot be worked on join `bad`."""
         made: list[Columns] = []
-        left = [(0, len(columns))]
-        while left:
-            start, stop = left.pop()
-            piece, at_times = columns, times
-            if stop - start != len(columns):
-                piece = columns[start:stop]
-                at_times = times if times is None else times[start:stop]
+        pieces = Halving(columns, times)
+        for piece, at_times in pieces:
             try:
                 made += await self._run(piece, at_times)
             except MisconfiguredError:
                 raise  # No row could pass.
             except Exception as error:
-                if stop - start > 1:
-                    middle = (start + stop) // 2
-                    left += [(middle, stop), (start, middle)]
-                    continue
-                at = start if places is None else places[start]
-                bad.append((at, batch.records[at], error, None))
+                pieces.refuse(error)
+        for place, error in pieces.bad:
+            at = place if places is None else places[place]
+            bad.append((at, batch.records[at], error, None))
         return made
 
     async def _run(self, columns: Columns, times: Times) -> list[Columns]:

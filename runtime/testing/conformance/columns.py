@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from ...columns import Columns, Late, Row
 from ...contracts import ColumnOperator
 from ...dataclass import dataclass
+from ...halving import Halving
 from ...signals import Trigger, Watermark
 from ..stepping import Wake, recall, remember, remembers, step
 from .expecting import expect
@@ -81,21 +82,15 @@ class _Run(Opened[ColumnOperator]):
 
     def halve(self, columns: Columns) -> list[int]:
         """Give rows as a job does: halved where they raise. Returns the bad ones."""
-        bad: list[int] = []
-        left = [(0, len(columns))]
-        while left:
-            start, stop = left.pop()
+        pieces = Halving(columns)
+        for piece, _ in pieces:
             try:
-                made = list(self.operator.process_columns(columns[start:stop]))
-            except Exception:
-                if stop - start == 1:
-                    bad.append(start)
-                    continue
-                middle = (start + stop) // 2
-                left += [(middle, stop), (start, middle)]
+                made = list(self.operator.process_columns(piece))
+            except Exception as error:
+                pieces.refuse(error)
                 continue
             self.take(made)
-        return sorted(bad)
+        return sorted(at for at, _ in pieces.bad)
 
 
 def _made(operator: ColumnOperator, one: Given) -> Iterable[object]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from thalweg import DeadLetter, Graph, JobFailed, Operator, Row
 from thalweg.operators import derive, sinks, sources, where
+from thalweg.operators.transforms._expression import Evaluation
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -121,3 +124,49 @@ def test_a_dead_letter_says_in_one_line_what_was_wrong() -> None:
     _, letters = run([{"text": "ten"}], derive(n="text::int"))
     assert "Could not convert string 'ten'" in letters[0].error.message
     assert "\n" not in letters[0].error.message
+
+
+@given(st.lists(st.sampled_from(["1", "2", "", "x", "y", "1.5", None]), max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_just_the_rows_that_cannot_be_worked_out_are_left_out(words: list[str | None]) -> None:
+    def is_good(word: str | None) -> bool:
+        return word is None or word in ("1", "2", "1.5")
+
+    rows: list[Row] = [{"at": at, "word": word} for at, word in enumerate(words)]
+    good = [row for row in rows if is_good(cast("str | None", row["word"]))]
+    bad = [row for row in rows if row not in good]
+
+    made, letters = run(rows, derive(n="cast(word as double)"))
+    assert [{"at": row["at"], "word": row["word"]} for row in made] == good
+    assert [letter.record for letter in letters] == bad
+    assert all(repr(letter.record["word"]) in letter.error.message for letter in letters)
+
+    kept, letters = run(rows, where("cast(word as double) > 1.2"))
+    assert kept == [row for row in good if row["word"] in ("2", "1.5")]
+    assert [letter.record for letter in letters] == bad
+
+
+def test_why_a_row_is_bad_is_asked_once_for_all_of_its_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[int]()
+    answer = Evaluation._answer  # pyright: ignore[reportPrivateUsage]
+
+    def counted(self: Evaluation, query: str, table: Any) -> Any:
+        asked.append(table.num_rows)
+        return answer(self, query, table)
+
+    monkeypatch.setattr(Evaluation, "_answer", counted)
+    words = [None if at % 3 else "x" if at % 2 else str(at) for at in range(1_000)]
+    made, letters = run([{"word": word} for word in words], derive(n="cast(word as int)"))
+    assert len(letters) == words.count("x")
+    assert len(made) == 1_000 - words.count("x")
+    # All rows, those of which nothing comes, the two different ones of them, and what is left.
+    assert asked == [1_000, 1_000, 2, 1, 1, 1_000 - words.count("x")]
+
+
+def test_rows_are_found_too_where_the_expression_cannot_be_tried() -> None:
+    rows: list[Row] = [{"word": "1"}, {"word": "x"}, {"word": "2"}]
+    made, letters = run(rows, derive(n="cast(word as int) + 0 * random()"))
+    assert [row["word"] for row in made] == ["1", "2"]
+    assert [letter.record for letter in letters] == [{"word": "x"}]
