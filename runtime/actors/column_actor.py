@@ -136,9 +136,9 @@ class ColumnActor(OperatorActor):
                 raise  # No row could pass.
             except Exception as error:
                 pieces.refuse(error)
-        for place, error in pieces.bad:
+        for place, why in pieces.bad:
             at = place if places is None else places[place]
-            bad.append((at, batch.records[at], error, None))
+            bad.append((at, batch.records[at], why, None))
         return made
 
     async def _run(self, columns: Columns, times: Times) -> list[Columns]:

@@ -139,7 +139,8 @@ def test_just_the_rows_that_cannot_be_worked_out_are_left_out(words: list[str | 
     made, letters = run(rows, derive(n="cast(word as double)"))
     assert [{"at": row["at"], "word": row["word"]} for row in made] == good
     assert [letter.record for letter in letters] == bad
-    assert all(repr(letter.record["word"]) in letter.error.message for letter in letters)
+    for letter, row in zip(letters, bad, strict=True):
+        assert repr(row["word"]) in letter.error.message
 
     kept, letters = run(rows, where("cast(word as double) > 1.2"))
     assert kept == [row for row in good if row["word"] in ("2", "1.5")]
