@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast, overload
 
 from .errors import MissingExtra
 
-__all__ = ["Columns", "Late", "Row", "arrow", "values_in"]
+__all__ = ["Columns", "Late", "Row", "Unread", "arrow", "values_in"]
 
 T = TypeVar("T")
 
@@ -40,10 +40,10 @@ class Columns(Sequence[Row]):
     (3, [{'word': 'b', 'n': 2}, {'word': 'c', 'n': None}])
     """
 
-    __slots__ = ("_count", "_made", "_size", "table", "took")
+    __slots__ = ("_count", "_made", "_size", "_table", "took")
 
     def __init__(self, table: Any) -> None:
-        self.table = table
+        self._table = table
         self._count: int = table.num_rows
         self._size = -1
         self._made: dict[object, _Once] | None = None
@@ -79,9 +79,19 @@ class Columns(Sequence[Row]):
         return iter(self.rows())
 
     @property
+    def table(self) -> Any:
+        """The `pyarrow.Table` or `RecordBatch` that holds them."""
+        return self._table
+
+    @property
+    def schema(self) -> Any:
+        """The names and types of the columns, as a `pyarrow.Schema`."""
+        return self._table.schema
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
-        return tuple(self.table.schema.names)
+        return tuple(self.schema.names)
 
     @property
     def size(self) -> int:
@@ -118,6 +128,18 @@ class Columns(Sequence[Row]):
                 self.took += thread_time() - began
         return cast("T", held.value)
 
+    def has(self, key: object) -> bool:
+        """Whether what `once` would make for `key` is there."""
+        held = None if self._made is None else self._made.get(key)
+        return held is not None and held.made
+
+    def put(self, key: object, value: object) -> None:
+        """Say beforehand what `once` would make for `key`, before anybody else has the columns."""
+        if self._made is None:
+            self._made = {}
+        held = self._made[key] = _Once()
+        held.value, held.made = value, True
+
     @staticmethod
     def join(several: Sequence[Columns]) -> Columns:
         """One after the other, nothing copied; what one of them lacks is null there."""
@@ -144,6 +166,53 @@ class Late(Columns):
     """
 
     __slots__ = ()
+
+
+class Unread(Columns):
+    """Rows that are counted and known to fit, and are read when somebody looks at one.
+
+    A source hands them over where all who read it make the same of its columns, and it has made
+    that itself (`Source.digest`): then nobody looks. `read` gives the table, of `count` rows in
+    the columns of `schema`.
+
+    >>> import pyarrow
+    >>> table = pyarrow.table({"n": [3, 4]})
+    >>> unread = Unread(2, table.schema, lambda: print("reading") or table)
+    >>> len(unread), unread.names
+    (2, ('n',))
+    >>> unread[1]
+    reading
+    {'n': 4}
+    """
+
+    __slots__ = ("_lock", "_read", "_schema")
+
+    def __init__(self, count: int, schema: Any, read: Callable[[], Any]) -> None:
+        self._table = None
+        self._count = count
+        self._size = 0  # Nothing of them is in memory.
+        self._made = None
+        self.took = 0.0
+        self._schema = schema
+        self._read = read
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[Columns], tuple[Any]]:
+        """Who gets them elsewhere cannot read them there."""
+        return Columns, (self.table,)
+
+    @property
+    def table(self) -> Any:
+        """The rows, read by whoever asks first."""
+        with self._lock:
+            if self._table is None:
+                self._table = self._read()
+        return self._table
+
+    @property
+    def schema(self) -> Any:
+        """The names and types of the columns, for which no row is read."""
+        return self._schema
 
 
 class _Once:

@@ -7,7 +7,7 @@ from typing import cast
 
 from .batch import Batch, Records
 from .channel import Inbox, Run
-from .columns import Columns
+from .columns import Columns, Unread
 from .origins import Origins
 from .progress import ChannelStatistics
 from .receipt import JoinedReceipt
@@ -88,7 +88,9 @@ def _alike(one: Batch, other: Batch) -> bool:
     first, second = one.columns, other.columns
     if first is None or second is None:
         return first is second
-    return bool(first.table.schema.equals(second.table.schema, check_metadata=True))
+    if isinstance(first, Unread) or isinstance(second, Unread):
+        return False  # To put them together they would have to be read.
+    return bool(first.schema.equals(second.schema, check_metadata=True))
 
 
 def _joined(pile: list[Batch]) -> Batch:

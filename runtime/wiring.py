@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .actors import Actor, RegroupActor, Surroundings, make_actor
 from .channel import Channel, Inbox
@@ -78,9 +78,23 @@ def _introduce(plan: Plan, made: Mapping[str, Actor]) -> None:
         work = made[name].nodes[0].work
         if isinstance(work, ColumnOperator):
             alike.setdefault(ports, []).append(work)
-    for several in alike.values():
+    for ports, several in alike.items():
         for work in several if len(several) > 1 else []:
             work.beside([other for other in several if other is not work])
+        port = next(iter(ports))
+        if len(ports) == 1 and len(plan.readers[port]) == len(several):
+            _tell_source(made.get(port.node), port, several)
+
+
+def _tell_source(actor: Actor | None, port: Port, readers: Sequence[ColumnOperator]) -> None:
+    """Tell a source what these, who are all that read it, make of its columns."""
+    if actor is None or len(actor.nodes) > 1 or port.name != "out":
+        return
+    source = as_source(actor.nodes[0].work)
+    if source is not None and source.makes_digests:
+        digest = readers[0].digest()
+        if all(work.digest() is digest for work in readers[1:]):
+            source.digest = digest
 
 
 def started_anew(plan: Plan) -> frozenset[str]:

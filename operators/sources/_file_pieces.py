@@ -6,12 +6,12 @@ What only CSV needs, or only a file of which a row does not fit, is imported whe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.contracts import Columns, DataError, Rejected, arrow, dataclass
-from ._engine import Broken, Link, OutOfMemory
+from ...runtime.contracts import Columns, DataError, MisconfiguredError, Rejected, arrow, dataclass
+from ._engine import Broken, Engine, Link, OutOfMemory
 from ._file_listing import Found
 from ._file_schema import Format, Schema, described, quoted, reader
 from ._inflated import inflated
@@ -20,6 +20,7 @@ from ._whole_numbers import as_read, columns, oddness
 
 if TYPE_CHECKING:
     from ._csv_header import CsvHeader
+    from ._file_digest import FileDigest
 
 __all__ = ["pieces_of"]
 
@@ -62,18 +63,24 @@ def pieces_of(
     wanted: Sequence[str],
     max_ratio: float,
     start: int = 0,
+    digest: FileDigest | None = None,
 ) -> Iterator[Piece]:
     """The rows of a file from the row `start` on. A file that cannot be read is one rejection.
 
-    All the work is done in the thread that asks for the next piece.
+    All the work is done in the thread that asks for the next piece. What the `digest` can make of a
+    file comes in one piece, of which no row is read.
     """
+
+    def again(count: int) -> Any:
+        return _read_again(file, kind, schema, wanted, max_ratio, count)
+
     at = start
     held = {name: schema[name] for name in wanted}
     try:
         with ExitStack() as open_until_read:
             plain = open_until_read.enter_context(inflated(file.path, max_ratio))
             reading = _Reading(link, file.path, plain, kind, held)
-            for piece in _pieces(reading, at):
+            for piece in _pieces(reading, at, None if start else digest, again):
                 at = piece.end
                 yield piece
     except FileNotFoundError:
@@ -85,7 +92,9 @@ def pieces_of(
         yield _nothing(file, told, at, link, held)
 
 
-def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
+def _pieces(
+    reading: _Reading, start: int, digest: FileDigest | None, again: Callable[[int], Any]
+) -> Iterator[Piece]:
     kind, link, at = reading.kind, reading.link, start
     if kind != "parquet" and os.path.getsize(reading.plain) == 0:
         return
@@ -99,8 +108,16 @@ def _pieces(reading: _Reading, start: int) -> Iterator[Piece]:
         _check_header(header, reading)
     if kind == "parquet":
         _check_columns(reading)
+    query = _query(reading, header)
+    if digest is not None:
+        size, odd = os.path.getsize(reading.plain), _tells_odd(reading)
+        columns = digest.columns(link, query, size, odd, again)
+        if columns is not None:
+            if len(columns):
+                yield Piece(columns, range(len(columns)))
+            return
     try:
-        for table in _tables(link, _query(reading, header), len(reading.schema), at):
+        for table in _tables(link, query, len(reading.schema), at):
             yield Piece(Columns(table), range(at, at + table.num_rows))
             at += table.num_rows
         return
@@ -175,6 +192,13 @@ def _query(
     return f"select {', '.join(asked)} from {source}"
 
 
+def _tells_odd(reading: _Reading) -> bool:
+    """Whether what is asked for has one column more."""
+    if not reading.schema:
+        return True
+    return reading.kind != "parquet" and oddness(list(reading.schema), reading.schema) is not None
+
+
 def _rounded(schema: Schema) -> list[str]:
     return [name for name, kind in schema.items() if as_read(kind) != kind]
 
@@ -195,6 +219,22 @@ def _tables(link: Link, query: str, wanted: int, start: int) -> Iterator[Any]:
             continue
         yield table.slice(left) if left else table
         left = 0
+
+
+def _read_again(
+    file: Found, kind: Format, schema: Schema, wanted: Sequence[str], max_ratio: float, count: int
+) -> Any:
+    """The rows of a file that was read before, as a table, by an engine of its own."""
+    engine = Engine()
+    with closing(engine), closing(engine.link()) as link:
+        pieces = list(pieces_of(link, file, kind, schema, wanted=wanted, max_ratio=max_ratio))
+    table = Columns.join([piece.columns for piece in pieces]).table
+    if table.num_rows != count or any(piece.rejected for piece in pieces):
+        raise MisconfiguredError(
+            f"{file.path} is another file than a moment ago: a file has to appear whole, as by a "
+            "rename, and stay until its rows have arrived"
+        )
+    return table
 
 
 def _check_header(header: CsvHeader, reading: _Reading) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from ...runtime.contracts import (
     Bookmark,
@@ -29,10 +29,13 @@ from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import FORMATS, Format, checked_schema, schema_text
+from ._file_schema import FORMATS, Format, Schema, checked_schema, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
+
+if TYPE_CHECKING:
+    from ._file_digest import FileDigest
 
 __all__ = ["Files", "files"]
 
@@ -52,6 +55,7 @@ class Files(Source[Row]):
 
     gives_columns = True
     gives_triggers = True
+    makes_digests = True
 
     def __init__(
         self,
@@ -125,6 +129,7 @@ class Files(Source[Row]):
         self._schema_seen = False
         self._bare: set[str] = set()  # Those that wait, and have no columns to be seen.
         self._trigger_due = False
+        self._digest: FileDigest | None = None
         self.looked = -math.inf if self._follow else None
 
     async def seek(self, bookmarks: Mapping[str, Bookmark]) -> None:
@@ -227,9 +232,26 @@ class Files(Source[Row]):
         wanted = [name for name in schema if self.wanted is None or name in self.wanted]
         link = self._engine.link()
         pieces = pieces_of(
-            link, file, self._format, schema, wanted=wanted, max_ratio=self._max_ratio, start=start
+            link,
+            file,
+            self._format,
+            schema,
+            wanted=wanted,
+            max_ratio=self._max_ratio,
+            start=start,
+            digest=self._digest_of({name: schema[name] for name in wanted}),
         )
         return OpenedFile(file, pieces, link, self._context, start)
+
+    def _digest_of(self, wanted: Schema) -> FileDigest | None:
+        """What finds the groups that all who read want, where they want no more."""
+        if self.digest is not None and wanted and self._digest is None:
+            from ._file_digest import FileDigest
+
+            self._digest = FileDigest.of(self.digest, wanted)
+            if self._digest is None:
+                self.digest = None
+        return self._digest
 
     async def _see_schema(self) -> None:
         """The columns of the first file that has any; from now on they are held."""

@@ -139,6 +139,12 @@ class Grouping(ColumnOperator):
                 (kernel for one in mates for kernel in one._kernels),
             )
 
+    def digest(self) -> SharedGroups | None:
+        """The groups, alone or with others, where nothing else of the rows is asked."""
+        if self._shared is None and self._can_share():
+            self._shared = SharedGroups(self.keys, self._kernels)
+        return self._shared
+
     def _can_share(self) -> bool:
         return self._windows is None and SharedGroups.can_be_of(self._measures.values())
 
@@ -172,19 +178,22 @@ class Grouping(ColumnOperator):
 
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Add what these rows make of each group to what there is."""
-        table, late, newest = columns.table, None, self._newest
-        if self._windows is not None:
-            table, late, newest = self._windows.late_and_placed(
-                as_table(table), newest, ordered=self._ordered
-            )
-            table = table.rename_columns([*table.schema.names[:-1], _PLACED])
+        late, newest = None, self._newest
         changed, new = dict[Key, Kept](), list[Key]()
         shared = None if self._shared is None else self._shared.of(columns)
-        parts = self._partial(table) if shared is None else self._parts_of(*shared)
+        if shared is not None:
+            parts = self._parts_of(*shared)
+        elif self._windows is None:
+            parts = self._partial(columns.table)
+        else:
+            table, late, newest = self._windows.late_and_placed(
+                as_table(columns.table), newest, ordered=self._ordered
+            )
+            parts = self._partial(table.rename_columns([*table.schema.names[:-1], _PLACED]))
         for groups, laters in parts:
             new += self._merge(groups, laters, changed)
         # Only now: what raised above has left nothing behind.
-        self._types.update(zip(columns.names, columns.table.schema.types, strict=True))
+        self._types.update(zip(columns.names, columns.schema.types, strict=True))
         self._newest = newest
         self._mark()
         if self._by_start is not None:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...runtime.contracts import Columns
+from ...runtime.contracts import Columns, Unread
 from ..aggregates.measure import Kernel, Measure
 from ._partial_groups import Key, partial_groups
 
@@ -38,8 +38,8 @@ class SharedGroups:
     """
 
     def __init__(self, keys: Iterable[str], kernels: Iterable[Kernel]) -> None:
-        self._keys = tuple(sorted(set(keys)))
-        self._kernels = tuple(sorted(set(kernels), key=lambda one: (one.column or "", one[1])))
+        self.keys = tuple(sorted(set(keys)))
+        self.kernels = tuple(sorted(set(kernels), key=lambda one: (one.column or "", one[1])))
         self._rest = 0
         self._found = 0
         self._asked = 0
@@ -54,10 +54,21 @@ class SharedGroups:
 
     def places(self, keys: Sequence[str], kernels: Sequence[Kernel]) -> tuple[list[int], list[int]]:
         """Where these keys and kernels stand in what `of` tells."""
-        return list(map(self._keys.index, keys)), list(map(self._kernels.index, kernels))
+        return list(map(self.keys.index, keys)), list(map(self.kernels.index, kernels))
+
+    def put(self, columns: Columns, keys: Sequence[Key], said: Sequence[Sequence[Any]]) -> None:
+        """Say which groups there are, and what each kernel says of all of them, found elsewhere."""
+        columns.put(self, (keys, said))
+
+    @staticmethod
+    def are_few(groups: int, rows: int) -> bool:
+        """Whether that many groups are put together sooner than they are found once more."""
+        return groups <= max(_FEW, rows // _ROWS_EACH)
 
     def of(self, columns: Columns) -> tuple[Sequence[Key], Sequence[Sequence[Any]]] | None:
         """The groups, and what each kernel says of all of them; None for who has to go alone."""
+        if isinstance(columns, Unread) and columns.has(self):
+            return columns.once(self, lambda: self._find(columns))  # They were `put` there.
         if self._rest:
             self._rest -= 1
             return None
@@ -75,9 +86,9 @@ class SharedGroups:
 
     def _find(self, columns: Columns) -> tuple[Sequence[Key], Sequence[Sequence[Any]]] | None:
         self._found += 1
-        each, said = partial_groups(columns.table, self._keys, self._kernels)
+        each, said = partial_groups(columns.table, self.keys, self.kernels)
         keys = list(each)
-        return (keys, said) if len(keys) <= max(_FEW, len(columns) // _ROWS_EACH) else None
+        return (keys, said) if self.are_few(len(keys), len(columns)) else None
 
 
 def put_together(

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..bookmarks import Bookmark
-from ..columns import Columns, Late, Row, arrow
+from ..columns import Columns, Late, Row, Unread, arrow
 from ..context import Context, Fence
 from ..counters import Counter
 from ..dataclass import dataclass
@@ -71,7 +71,7 @@ __all__ = [
     "EndpointStatistics", "Fence", "KeyedState", "Late", "LateError", "MisconfiguredError",
     "MissingExtra", "Operator", "Origin", "Outcome", "QueryError", "Read", "Rejected", "Results",
     "Retry", "Row", "Sink", "Source", "StateLost", "StateMismatch", "TableMissing", "TableMode",
-    "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Watermark", "WhenDown",
+    "ThalwegError", "Throughput", "Trigger", "UnavailableError", "Unread", "Watermark", "WhenDown",
     "WhenMisconfigured", "arrow", "dataclass", "did_you_mean", "in_seconds", "nearest",
     "offer_lazily",
 ]  # fmt: skip

@@ -57,6 +57,14 @@ class ColumnOperator(Operator[Any, Any]):
         them, `Columns.once` makes once. Called once, before `open`, where there are others.
         """
 
+    def digest(self) -> object | None:
+        """The key by which `Columns.once` makes all that it asks of columns; None if there is more.
+
+        Asked before `open`, behind `beside`. Where all who read a source have one and the same,
+        the source may have made it, and hand over columns of which nobody has read the rows.
+        """
+        return None
+
     @abstractmethod
     def process_columns(self, columns: Columns) -> Iterable[Columns]:
         """Return what these rows make: nothing, or columns."""

@@ -54,6 +54,15 @@ class Source(ABC, Generic[S_co]):
     wanted: frozenset[str] | None = None
     """The columns that anybody below asks for, set by the runtime before `open`; None for all."""
 
+    makes_digests: bool = False
+    """Whether it looks at `digest`."""
+
+    digest: object | None = None
+    """What all who read it make of its columns, if that is one thing and all that they do with
+    them, set by the runtime before `open` (see `ColumnOperator.digest`). A source that knows how
+    to make it may put it into `Unread` columns, and leave the rows where they are.
+    """
+
     def load_ahead(self) -> None:
         """A job is about to be made: begin, in a thread of your own, to load what takes long.
 
