@@ -88,7 +88,7 @@ def _introduce(plan: Plan, made: Mapping[str, Actor]) -> None:
 
 def _tell_source(actor: Actor | None, port: Port, readers: Sequence[ColumnOperator]) -> None:
     """Tell a source what these, who are all that read it, make of its columns."""
-    if actor is None or len(actor.nodes) > 1 or port.name != "out":
+    if actor is None or len(actor.nodes) != 1 or port.name != "out":
         return
     source = as_source(actor.nodes[0].work)
     if source is not None and source.makes_digests:
