@@ -29,12 +29,6 @@ class AskedEngine:
         self._engine: Engine | None = None
         self._under_way: asyncio.Future[Any] | None = None
 
-    @property
-    def engine(self) -> Engine:
-        """What is asked, once it is loaded."""
-        assert self._engine is not None
-        return self._engine
-
     async def load(self) -> None:
         """Have the engine. Raises as `Engine` does."""
         await self._in_thread(self._load)
@@ -49,11 +43,13 @@ class AskedEngine:
 
     def link(self) -> Link:
         """A link of its own, for one thread at a time; it is closed before `close`."""
-        return self.engine.link()
+        assert self._engine is not None  # It is loaded before anybody asks.
+        return self._engine.link()
 
     def end(self) -> None:
         """No link will be asked for any more."""
-        self.engine.end()
+        assert self._engine is not None
+        self._engine.end()
 
     async def idle(self) -> None:
         """Return when nothing is asked here any more."""
