@@ -16,7 +16,7 @@ from ...operators.sources._csv_header import csv_header, records
 from ...operators.sources._tame_lines import wild
 from ...runtime.errors import MissingExtra, ThalwegError
 from .found_files import PACKED, Format, FoundFiles
-from .fractions import fractional
+from .fractions import fractional, huge
 from .limits import Limits
 
 if TYPE_CHECKING:
@@ -118,6 +118,8 @@ def _widen(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> No
         return _reader(found.filled, found.format, skip_bad=skip_bad, types=types)
 
     wider = dict.fromkeys(fractional(link, schema, reading), "DOUBLE")
+    if found.format == "ndjson":
+        wider |= dict.fromkeys(huge(link, schema, reading), "HUGEINT")
     if wider:
         link.execute(
             f"create or replace table seen as select * from {reading({**schema, **wider})}"

@@ -29,7 +29,10 @@ ROWS = 65_536
 _WIDER = {
     "DOUBLE": ("FLOAT", "TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
     "BIGINT": ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
-    "HUGEINT": ("BIGINT", "UBIGINT", "INTEGER", "UINTEGER"),
+    "HUGEINT": (
+        *("BIGINT", "UBIGINT", "INTEGER", "UINTEGER", "SMALLINT", "USMALLINT"),
+        *("TINYINT", "UTINYINT", "DECIMAL(38,0)"),  # The last is how Parquet has them itself.
+    ),
     "INTEGER": ("TINYINT", "SMALLINT", "UTINYINT", "USMALLINT"),
 }
 """The types of Parquet that become a wider one and lose nothing."""

@@ -157,7 +157,7 @@ def known_types(link: Link, schema: Schema) -> Schema:
         kinds = list(dict.fromkeys(schema.values()))
         casts = ", ".join(f"cast(null as {kind}) as c{at}" for at, kind in enumerate(kinds))
         known = dict(zip(kinds, described(link, f"(select {casts})").values(), strict=True))
-        return {name: known[kind] for name, kind in schema.items()}
+        found = {name: known[kind] for name, kind in schema.items()}
     except Broken:
         for name, kind in schema.items():
             try:
@@ -165,3 +165,10 @@ def known_types(link: Link, schema: Schema) -> Schema:
             except Broken as error:
                 raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
         raise
+    for name, kind in found.items():
+        if "UHUGEINT" in kind:
+            raise MisconfiguredError(
+                f"the type of column {name!r}: Arrow has none as wide as UHUGEINT, so say HUGEINT "
+                "for whole numbers of up to 128 bits with their sign, or VARCHAR"
+            )
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import repeat
 from typing import Any
@@ -18,6 +19,8 @@ Key = tuple[Any, ...]
 """The values of the keys of a group."""
 
 _LARGEST = 2**63 - 1
+_DIGITS = 38
+"""Of the decimals in which Arrow adds up decimals, and does not tell when there are more."""
 
 
 def partial_groups(
@@ -147,15 +150,23 @@ def _fitting(column: Any, kernel: Kernel) -> Any:
         return column.cast(pa.float64() if numeric else pa.string())
     if not numeric:
         return _counted(column)
-    if kernel.function != "sum" or not pa.types.is_integer(kind) or not len(column):
+    if kernel.function == "variance" and pa.types.is_decimal(kind):
+        return column.cast(pa.float64())  # Else the squares overflow, and nothing tells it.
+    exact = pa.types.is_integer(kind) or pa.types.is_decimal128(kind)
+    if kernel.function != "sum" or not exact or not len(column):
         return column
     import pyarrow.compute as functions
 
     compute: Any = functions
     bounds = compute.min_max(column)
     least, greatest = bounds["min"].as_py() or 0, bounds["max"].as_py() or 0
-    if max(-least, greatest) > _LARGEST // len(column):
-        return column.cast(pa.decimal128(38, 0))
+    if pa.types.is_decimal(kind):
+        largest = Decimal(10) ** (_DIGITS - kind.scale) / len(column)
+        wider = pa.decimal256(2 * _DIGITS, kind.scale)
+    else:
+        largest, wider = _LARGEST // len(column), pa.decimal128(_DIGITS, 0)
+    if max(-least, greatest) > largest:
+        return column.cast(wider)
     return column
 
 

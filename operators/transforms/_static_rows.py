@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, MisconfiguredError, Row, arrow
@@ -19,6 +21,8 @@ is given the tables of the job.
 """
 
 _SUFFIXES = (".parquet", ".csv", ".ndjson", ".json")
+
+_WIDEST = 2**63
 
 _SECONDS, _ROWS, _SIZE = 60.0, 10_000_000, 2**30
 """What the answer to a query of the job's own tables may take."""
@@ -43,6 +47,29 @@ def rows_of_file(path: str | os.PathLike[str]) -> Rows:
 
 
 def _read(name: str, suffix: str) -> Any:
+    table = _read_as(name, suffix, {})
+    if suffix == ".parquet":
+        return table
+    for field in table.schema:
+        if _is_huge(table.column(field.name)):
+            with suppress(arrow().ArrowInvalid):  # There are fractions among them.
+                found = _read_as(name, suffix, {field.name: arrow().decimal128(38, 0)})
+                place = table.schema.get_field_index(field.name)
+                table = table.set_column(place, field.name, found.column(field.name))
+    return table
+
+
+def _is_huge(column: Any) -> bool:
+    """Whether some numbers are beyond 64 bits: of whole ones the last digits are lost."""
+    if not arrow().types.is_floating(column.type):
+        return False
+    return any(
+        one is not None and math.isfinite(one) and abs(one) >= _WIDEST for one in column.to_pylist()
+    )
+
+
+def _read_as(name: str, suffix: str, types: Mapping[str, Any]) -> Any:
+    """The table, with these types of columns."""
     if suffix == ".parquet":
         import pyarrow.parquet as parquet
 
@@ -52,11 +79,14 @@ def _read(name: str, suffix: str) -> Any:
         import pyarrow.csv as csv
 
         reading = csv
-        return reading.read_csv(name)
+        how = reading.ConvertOptions(column_types=dict(types))
+        return reading.read_csv(name, convert_options=how)
     import pyarrow.json as json
 
     reading = json
-    return reading.read_json(name)
+    schema = arrow().schema(list(types.items())) if types else None
+    how = reading.ParseOptions(explicit_schema=schema)
+    return reading.read_json(name, parse_options=how)
 
 
 def rows_of_query(query: str) -> Rows:

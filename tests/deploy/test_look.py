@@ -433,3 +433,24 @@ def test_a_long_look_says_on_a_terminal_what_it_does(monkeypatch: pytest.MonkeyP
     with Watched(60.0, lambda: None, quiet).running():
         pass
     assert quiet.getvalue() == ""
+
+
+def test_whole_numbers_beyond_64_bits_are_told_with_all_digits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    huge = 123456789012345678901234
+    path = written(
+        "a.json",
+        lines({"id": huge, "x": 0.5, "y": huge, "z": 2**127, "w": 1e30}, {"id": None, "y": 2.5}),
+    )
+    findings = look([path])
+    assert findings.schema == {
+        "id": "HUGEINT",
+        "x": "DOUBLE",
+        "y": "DOUBLE",
+        "z": "DOUBLE",
+        "w": "DOUBLE",
+    }
+    assert findings.sample[0][0] == findings.columns[0].max == huge
+    assert str(huge) in said(capsys, path, "--by", "id")
+    assert json.loads(said(capsys, path, "--json"))["sample"][0]["id"] == huge
