@@ -22,6 +22,7 @@ __all__ = [
     "described",
     "is_known",
     "known_types",
+    "lacking",
     "quoted",
     "reader",
     "schema_text",
@@ -136,6 +137,25 @@ def described(link: Link, reading: str) -> Schema:
     """The columns that are read, as DuckDB sees them."""
     rows = link.rows(f"describe select * from {reading}")
     return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
+
+
+def lacking(asked: frozenset[str], schema: Schema) -> str | None:
+    """What to say of columns that a graph asks for and files do not have.
+
+    >>> lacking(frozenset({"n"}), {"n": "BIGINT"})
+    >>> lacking(frozenset({"nn"}), {"n": "BIGINT"})
+    "the graph asks for the columns ['nn'], and the files have ['n']."
+    """
+    missing = sorted(asked - schema.keys())
+    if not missing:
+        return None
+    told = f"the graph asks for the columns {missing}, and the files have {list(schema)}."
+    for name in missing:
+        whole, _, part = name.partition(".")
+        if part and whole in schema:
+            told += f" {name!r} is a part of {whole!r}: take it out above, as by "
+            told += f"derive({part.rpartition('.')[2]}={name!r})."
+    return told
 
 
 def is_known(schema: Schema) -> bool:

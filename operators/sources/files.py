@@ -29,7 +29,7 @@ from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import FORMATS, Format, checked_schema, schema_text
+from ._file_schema import FORMATS, Format, checked_schema, lacking, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
@@ -246,11 +246,9 @@ class Files(Source[Row]):
             return  # They have none, and one that comes later may.
         self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
-        missing = sorted((self.wanted or frozenset()) - schema.keys())
-        if missing:
-            raise MisconfiguredError(
-                f"the graph asks for the columns {missing}, and the files have {list(schema)}."
-            )
+        told = lacking(self.wanted or frozenset(), schema)
+        if told:
+            raise MisconfiguredError(told)
 
     async def _finish(self, opened: OpenedFile) -> Read[Row]:
         """The file is read to its end: it is noted as such, and its lane is forgotten."""

@@ -65,15 +65,16 @@ def partial_groups(
         # Of no keys Arrow knows fewer functions.
         grouped, names = ["all"], ["all", *names]
         columns = [pa.nulls(table.num_rows, pa.int8()), *columns]
+    whole = pa.table(columns, names=names)
     try:
-        whole = pa.table(columns, names=names)
         found = aggregated(whole, grouped, specs)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
         described = ", ".join(f"{one.function}({one.column or ''})" for one in kernels)
         types = {field.name: str(field.type) for field in table.schema}
-        raise MisconfiguredError(
-            f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
-        ) from None
+        told = f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
+        if any(pa.types.is_nested(field.type) for field in whole.schema):
+            told += ". Plain values can: take a part of a list or an object above it, by derive"
+        raise MisconfiguredError(told) from None
     count = len(grouped)
     said = list(found.columns)
     for at in placed:
