@@ -38,7 +38,9 @@ def rows_of_file(path: str | os.PathLike[str]) -> Rows:
     def rows(tables: Tables) -> tuple[Sequence[str], Iterable[Row]]:
         pa = arrow()
         try:
-            columns = Columns(_read(name, suffix))
+            table = _read(name, suffix)
+            _check(name, suffix, table.schema)
+            columns = Columns(table)
             return columns.names, columns.rows()
         except (OSError, pa.ArrowException) as error:
             raise MisconfiguredError(f"the table {name!r} cannot be read: {error}") from error
@@ -51,12 +53,29 @@ def _read(name: str, suffix: str) -> Any:
     if suffix == ".parquet":
         return table
     for field in table.schema:
+        if table.schema.get_field_index(field.name) < 0:
+            continue  # Two have this name.
         if _is_huge(table.column(field.name)):
             with suppress(arrow().ArrowInvalid):  # There are fractions among them.
                 found = _read_as(name, suffix, {field.name: arrow().decimal128(38, 0)})
                 place = table.schema.get_field_index(field.name)
                 table = table.set_column(place, field.name, found.column(field.name))
     return table
+
+
+def _check(name: str, suffix: str, schema: Any) -> None:
+    """Raise MisconfiguredError for columns that would be lost, or would be no text."""
+    names = schema.names
+    double = next((one for one in names if names.count(one) > 1), None)
+    if double is not None:
+        raise MisconfiguredError(f"the table {name!r} has two columns of the name {double!r}")
+    for field in schema:
+        if suffix == ".csv" and arrow().types.is_binary(field.type):
+            # The reader makes bytes of the whole column, which equal no text.
+            raise MisconfiguredError(
+                f"the table {name!r} holds what is no UTF-8 in the column {field.name!r}: "
+                "make it UTF-8"
+            )
 
 
 def _is_huge(column: Any) -> bool:
