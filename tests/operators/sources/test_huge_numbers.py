@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from thalweg import DeadLetter, Graph, JobFailed, Row
-from thalweg.operators import aggregates, group_by, join_columns, join_table, sinks, sources
+from thalweg.operators import (
+    aggregates,
+    group_by,
+    join_columns,
+    join_table,
+    sinks,
+    sources,
+    windows,
+)
 from thalweg.operators.sources import _file_sample as file_sample
 
 pa: Any = pytest.importorskip("pyarrow")
@@ -314,3 +322,21 @@ def test_sums_of_fractions_keep_all_digits(tmp_path: Path) -> None:
     )
     graph.run()
     assert rows[-1] == {"s": Decimal(f"{whole}.875")}
+
+
+def test_one_among_the_times_of_windows_is_rejected_alone(tmp_path: Path) -> None:
+    graph, rows, letters = Graph("timed"), list[Row](), list[DeadLetter]()
+    text = "".join(json.dumps({"at": at}) + "\n" for at in (1, HUGE, 2))
+    read = stream(tmp_path / "a", text, graph, format="ndjson")
+    counted = group_by(
+        measures={"n": aggregates.count()},
+        window=windows.tumbling("10s"),
+        time="at",
+        unit="s",
+        mode="append",
+    )
+    read.via("counted", counted, volatile=True).to("rows", sinks.collect(rows))
+    graph.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert [row["n"] for row in rows] == [2]
+    assert len(letters) == 1
