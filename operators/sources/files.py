@@ -172,8 +172,11 @@ class Files(Source[Row]):
 
     async def ack(self, lane: str, position: int) -> None:
         """All up to here has arrived: a file that is complete may be put away."""
-        if await self._cleaner.arrived(lane, position):
+        gone = await self._cleaner.arrived(lane, position)
+        if gone:
             self._log.drop(lane)
+        elif gone is False:
+            self._unnoted.append(lane)
 
     async def close(self) -> None:
         """Wait for the threads that read, and let the reader go."""
@@ -260,7 +263,10 @@ class Files(Source[Row]):
         self._log.add(path)
         self._waiting.done(path)
         put_away = self._cleaner.take_done()
-        if not await self._cleaner.finished(path, opened.last):
+        gone = await self._cleaner.finished(opened.file, opened.last)
+        if gone:
+            self._log.drop(path)  # What comes under its name is another file.
+        if gone is not None:
             self._unnoted.append(path)
         if self._context.fence is not None and len(self._unnoted) <= len(self._log) // _NOTES:
             # Its lane tells until then that it was read to its end.
