@@ -85,14 +85,16 @@ class TableRows:
         """Without decimals of 256 bits, which the database does not know. Raises DataError."""
         pa, table = arrow(), columns.table
         for at, one in enumerate(table.schema):
-            if pa.types.is_decimal256(one.type):
+            if "decimal256" in str(one.type):  # Also inside of lists and objects.
                 try:
+                    if pa.types.is_nested(one.type):
+                        raise pa.ArrowInvalid(one.type)
                     narrow = table.column(at).cast(pa.decimal128(38, one.type.scale))
                 except pa.ArrowInvalid:
                     raise DataError(
                         f"the table {self._options.table[0]!r} does not take it: in the column "
                         f"{one.name!r} there is a number of more than 38 digits, and SQL knows "
-                        "none; have it be a fraction, by derive with a cast to double"
+                        "none; make it a fraction above, as by derive with a cast to double"
                     ) from None
                 table = table.set_column(at, one.name, narrow)
         return columns if table is columns.table else Columns(table)

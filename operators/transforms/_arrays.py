@@ -64,6 +64,8 @@ def exact_array_of(values: list[Any], kind: Any) -> Any:
             return exact_array_of(values, pa.decimal128(38, 0))
         if kind is not None and pa.types.is_decimal128(kind):
             return _decimals(values, kind)
+        if kind is not None and pa.types.is_list(kind) and pa.types.is_decimal128(kind.value_type):
+            return _lists_of_decimals(values, kind.value_type)
         return pa.array(values)
 
 
@@ -79,6 +81,15 @@ def _decimals(values: list[Any], kind: Any) -> Any:
         return wide
     valid = wide.is_valid()
     return pa.Array.from_buffers(kind, len(values), [valid.buffers()[1], pa.py_buffer(data)])
+
+
+def _lists_of_decimals(values: list[list[Any] | None], kind: Any) -> Any:
+    offsets: list[int | None] = []
+    flat: list[Any] = []
+    for one in values:
+        offsets.append(None if one is None else len(flat))
+        flat += one or ()
+    return arrow().ListArray.from_arrays([*offsets, len(flat)], _decimals(flat, kind))
 
 
 def as_table(table: Any) -> Any:

@@ -223,6 +223,19 @@ def test_a_sum_that_sql_has_no_number_for_goes_to_failed(tmp_path: Path, mode: A
     assert "a number of more than 38 digits, and SQL knows none" in letter.error.message
 
 
+def test_tables_hold_lists_of_them(tmp_path: Path) -> None:
+    async def main() -> list[Row]:
+        graph = Graph("lists")
+        read = stream(tmp_path / "a", lines(LARGEST, None, 1), graph, format="ndjson")
+        kept = group_by(measures={"all": aggregates.collect_values("n")}, mode="complete")
+        read.via("kept", kept, volatile=True).to("out", sinks.table("kept", mode="complete"))
+        async with graph.start() as job:
+            await job.wait()
+            return (await job.sql('select "all" from kept')).rows()
+
+    assert asyncio.run(main()) == [{"all": [LARGEST, None, 1]}]
+
+
 def _csv(path: Path) -> Any:
     return sinks.csv(path, columns=["n"])
 
