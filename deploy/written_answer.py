@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from ..runtime.columns import arrow
 from ..runtime.errors import ThalwegError
 from ..runtime.tables.answer import Answer
 from .exit_status import UsageError
@@ -58,8 +59,19 @@ def _csv(answer: Answer, path: str) -> None:
 
 
 def _ndjson(answer: Answer, path: str) -> None:
+    types = arrow().types
+    # An answer over HTTP has text where a number may be too large for who reads it; a file has
+    # numbers, as `sinks.ndjson` writes them.
+    numbers = [
+        at
+        for at, field in enumerate(answer.table.schema)
+        if types.is_decimal(field.type) or types.is_integer(field.type)
+    ]
     with open(path, "wb") as file:
         for row in _rows(answer):
+            for at in numbers:
+                number = row[at]
+                row[at] = orjson.Fragment(number) if isinstance(number, str) else number
             file.write(orjson.dumps(dict(zip(answer.names, row, strict=True))) + b"\n")
 
 

@@ -1,4 +1,4 @@
-"""Columns that look whole by a sample and are not: DuckDB would round what stands in them."""
+"""Columns that look whole by a sample and are not, or the other way round: digits would be lost."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["fractional"]
+__all__ = ["fractional", "huge"]
 
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_WIDEST = 2**63
 _SIGNS = (".", "e", "E")
 
 
@@ -31,6 +32,34 @@ def fractional(
     read = reading({**schema, **dict.fromkeys(whole, "VARCHAR")})
     found = link.execute(f"select {asked} from {read}").fetchone()
     return [name for name, odd in zip(whole, found or (), strict=True) if odd]
+
+
+def huge(
+    link: DuckDBPyConnection, schema: dict[str, str], reading: Callable[[dict[str, str]], str]
+) -> list[str]:
+    """The columns of `seen` that are fractions only since they hold whole numbers beyond 64 bits.
+
+    Of such numbers the last digits would be lost. What has more than 128 bits stays a fraction.
+    """
+    fractions = [name for name, kind in schema.items() if kind == "DOUBLE"]
+    if not fractions:
+        return []
+    asked = ", ".join(
+        f"bool_and({name} = trunc({name})) and max(abs({name})) >= {_WIDEST}"
+        for name in map(_quoted, fractions)
+    )
+    told = link.execute(f"select {asked} from seen").fetchone()
+    found = [name for name, may_be in zip(fractions, told or (), strict=True) if may_be]
+    if not found:
+        return []
+    asked = ", ".join(
+        f"bool_and({name} is null or regexp_full_match({name}, '-?[0-9]+') "
+        f"and try_cast({name} as hugeint) is not null)"
+        for name in map(_quoted, found)
+    )
+    read = reading({**schema, **dict.fromkeys(found, "VARCHAR")})
+    told = link.execute(f"select {asked} from {read}").fetchone()
+    return [name for name, is_whole in zip(found, told or (), strict=True) if is_whole]
 
 
 def _quoted(name: str) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import io
 import json
 import os
 import re
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from ...operators.sources._csv_header import csv_header, records
+from ...operators.sources._even_lines import evened, is_uneven
 from ...operators.sources._tame_lines import wild
+from ...runtime.columns import arrow
 from ...runtime.errors import MissingExtra, ThalwegError
 from .found_files import PACKED, Format, FoundFiles
-from .fractions import fractional
+from .fractions import fractional, huge
 from .limits import Limits
 
 if TYPE_CHECKING:
@@ -69,10 +72,14 @@ def fill(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> int:
     """
     reading = _reader(found.filled, found.format, skip_bad=skip_bad)
     link.execute(f"create table seen as select * from {reading}")
-    if found.format == "ndjson" and "json" in _columns(link):
-        # That is the name which DuckDB gives to what has none.
-        for path in found.filled:
-            _check_objects(path)
+    if found.format == "ndjson":
+        columns = _columns(link)
+        if "json" in columns:
+            # That is the name which DuckDB gives to what has none.
+            for path in found.filled:
+                _check_objects(path)
+        if any(_is_numbered(name, columns) for name in columns):
+            _check_names(found.filled)
     if found.format != "parquet":
         _widen(link, found, skip_bad=skip_bad)
     if not skip_bad or found.format == "parquet":
@@ -85,8 +92,7 @@ def fill(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> int:
 
 def _check_objects(path: str) -> None:
     """Raise ThalwegError where one of the lines that tell the columns is JSON, and no object."""
-    opened = gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")  # noqa: SIM115
-    with opened as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(islice(lines, _SAMPLE), 1):
             if line.strip()[:1] in (b"", b"{"):
                 continue
@@ -105,6 +111,43 @@ def _check_objects(path: str) -> None:
                 raise ThalwegError(told)
 
 
+def _is_numbered(name: str, columns: dict[str, str]) -> bool:
+    """Whether DuckDB may have put a number behind this name, since another is like it."""
+    base, _, number = name.rpartition("_")
+    return number.isdecimal() and any(base.lower() == one.lower() for one in columns)
+
+
+def _check_names(paths: Sequence[str]) -> None:
+    """Raise ThalwegError where names differ only in case: to a stream of files they are one."""
+    names: dict[str, str] = {}
+    for path in paths:
+        with _opened(path) as lines:
+            for line in islice(lines, _SAMPLE):
+                try:
+                    row: Any = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                for name in cast("dict[str, Any]", row) if isinstance(row, dict) else ():
+                    alike = names.setdefault(name.lower(), name)
+                    if alike != name:
+                        raise ThalwegError(
+                            f"{path} has {_shown(name)!r}, and there is {_shown(alike)!r} too: "
+                            "names of columns that differ only in case are one, so put it right. "
+                            "A stream of files reads one of them, if its schema says which"
+                        )
+
+
+def _opened(path: str) -> IO[bytes]:
+    ending = os.path.splitext(path)[1].lower()
+    if ending == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    plain = open(path, "rb")  # noqa: SIM115  whoever reads it closes it
+    if ending not in PACKED:
+        return plain
+    packed: Any = arrow().CompressedInputStream(plain, "zstd")
+    return cast("IO[bytes]", io.BufferedReader(packed))
+
+
 def _columns(link: DuckDBPyConnection) -> dict[str, str]:
     described: list[Row] = link.execute("describe seen").fetchall()
     return {str(name): str(kind) for name, kind, *_ in described}
@@ -118,6 +161,8 @@ def _widen(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> No
         return _reader(found.filled, found.format, skip_bad=skip_bad, types=types)
 
     wider = dict.fromkeys(fractional(link, schema, reading), "DOUBLE")
+    if found.format == "ndjson":
+        wider |= dict.fromkeys(huge(link, schema, reading), "HUGEINT")
     if wider:
         link.execute(
             f"create or replace table seen as select * from {reading({**schema, **wider})}"
@@ -147,7 +192,9 @@ def _reader(
         plain = [path for path in paths if os.path.splitext(path)[1].lower() not in PACKED]
         # The header decides, not the rows: a torn one must not make one column of all.
         header = csv_header(plain[0]) if plain else None
-        more += "" if header is None else f", delim={_text(header.delimiter)}"
+        if header is not None:
+            # Nor must it make the rows above it be passed over, as if they were no table.
+            more += f", delim={_text(header.delimiter)}, skip={header.above}"
         return f"read_csv([{names}], header=true, quote='\"', escape='\"', {more})"
     bad = ", ignore_errors=true" if skip_bad else ""
     # Many columns of one type are columns all the same, and no map.
@@ -173,6 +220,8 @@ def _text(value: str) -> str:
 def refused(error: Exception, found: FoundFiles) -> ThalwegError:
     """What DuckDB could not read, in words: which file, which line, and what to do."""
     text = str(error)
+    if found.format == "csv" and (odd := _odd_csv(found.filled, text)):
+        return ThalwegError(odd)
     rest = "put it right, or say --skip-bad to look at the rest"
     if "recursion depth" in text or "sniffing" in text:
         for path in found.filled:
@@ -201,6 +250,25 @@ def refused(error: Exception, found: FoundFiles) -> ThalwegError:
     return ThalwegError(f"the files cannot be read as {found.format}: {_shown(first, 300)}")
 
 
+def _odd_csv(paths: Sequence[str], told: str) -> str | None:
+    """What is odd about the whole of a plain CSV file, of which no line is to blame."""
+    for path in paths:
+        header = None if os.path.splitext(path)[1].lower() in PACKED else csv_header(path)
+        if header is None:
+            continue
+        if any("\0" in name for name in header.names):
+            return f"{path} has a NUL in its header, as UTF-16 has: make it UTF-8"
+        if "sniffing" not in told and not is_uneven(told):
+            continue
+        with evened(path, header) as copy:
+            if copy is not None:
+                return (
+                    f"{path} has lines that end in CRLF, and others that do not: put it right. "
+                    "A stream of files reads it as it is"
+                )
+    return None
+
+
 def _known(path: str, found: FoundFiles) -> str:
     """The name under which a file was found."""
     return next((one for one in found.paths if os.path.abspath(one) == path), path)
@@ -208,8 +276,7 @@ def _known(path: str, found: FoundFiles) -> str:
 
 def bad_line(path: str) -> tuple[int, str] | None:
     """The first line of a file that is no JSON object, and what it begins with."""
-    opened = gzip.open(path, "rb") if path.lower().endswith(".gz") else open(path, "rb")  # noqa: SIM115
-    with opened as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from ...runtime.contracts import arrow
@@ -12,6 +12,9 @@ from .measure import Kernel, Measure, checked_column, value_of
 __all__ = ["Mean", "Sum", "mean", "plain_number", "sum"]
 
 Number = int | float | Decimal
+
+_EXACT = Context(prec=100)
+"""Python's own rounds what decimals make together to 28 digits."""
 
 
 class Sum(Measure[Number | None, Number | None]):
@@ -37,6 +40,8 @@ class Sum(Measure[Number | None, Number | None]):
         found, kinds = types[self._column], arrow().types
         if kinds.is_integer(found) or kinds.is_boolean(found):
             return arrow().int64()
+        if kinds.is_decimal(found):
+            return arrow().decimal128(38, found.scale)
         return arrow().float64() if kinds.is_floating(found) else None
 
     def create(self) -> Number | None:
@@ -51,7 +56,7 @@ class Sum(Measure[Number | None, Number | None]):
         """Both together."""
         if earlier is None or later is None:
             return later if earlier is None else earlier
-        return earlier + later  # type: ignore[operator]  # One column has one type.
+        return _together(earlier, later)
 
     def result(self, accumulator: Number | None) -> Number | None:
         """The sum."""
@@ -90,12 +95,21 @@ class Mean(Measure[tuple[int, Number], float | None]):
         """Both together."""
         if not earlier[0] or not later[0]:
             return earlier if earlier[0] else later
-        return earlier[0] + later[0], earlier[1] + later[1]  # type: ignore[operator]
+        return earlier[0] + later[0], _together(earlier[1], later[1])
 
     def result(self, accumulator: tuple[int, Number]) -> float | None:
         """The mean, NULL of nothing."""
         number, total = accumulator
         return float(total / number) if number else None
+
+
+def _together(one: Number, other: Number) -> Number:
+    """Two numbers of one column, as one."""
+    if isinstance(one, Decimal) and not isinstance(other, float):
+        return _EXACT.add(one, other)
+    if isinstance(other, Decimal) and not isinstance(one, float):
+        return _EXACT.add(other, one)
+    return one + other  # type: ignore[operator]  # One column has one type.
 
 
 def plain_number(value: Number | None) -> Number | None:

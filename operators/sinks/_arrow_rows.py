@@ -15,6 +15,8 @@ from ._rows import JsonText, Kind, Rows, as_json, infer_kinds
 
 __all__ = ["ArrowRows", "arrow", "check_schema", "schema_of_kinds", "schema_of_records"]
 
+_WIDEST = 2**63
+
 _PLAIN: frozenset[type] = frozenset(
     (int, str, float, bytes, bool, type(None), dt.datetime, dt.date, dt.time, decimal.Decimal)
 )
@@ -77,6 +79,11 @@ def schema_of_records(records: Sequence[object], *, unknown: Any = None) -> Any:
     rows, _, _ = _plain_rows(list(kinds)).of(records)
     columns = dict(zip(kinds, zip(*rows, strict=True), strict=True))
     types = {name: _type_of(kind) for name, kind in kinds.items()}
+    types |= {
+        name: pa.decimal128(38, 0)
+        for name, kind in kinds.items()
+        if kind == "decimal" and _are_huge(columns[name])
+    }
     if unknown is not None:
         types |= {name: unknown for name, kind in kinds.items() if kind == "unknown"}
     for name in nested:
@@ -87,6 +94,14 @@ def schema_of_records(records: Sequence[object], *, unknown: Any = None) -> Any:
         if _is_whole(found):
             types[name] = found
     return pa.schema(list(types.items()))
+
+
+def _are_huge(values: Sequence[object]) -> bool:
+    """Whether decimals are whole numbers, some of them beyond 64 bits: so come those of SQL."""
+    known = [one for one in values if isinstance(one, decimal.Decimal)]
+    return all(one.as_tuple().exponent == 0 for one in known) and any(
+        not -_WIDEST <= one < _WIDEST for one in known
+    )
 
 
 def _is_whole(kind: Any) -> bool:

@@ -8,6 +8,7 @@ from operator import length_hint
 import orjson
 
 from ...runtime.contracts import DeadLetter
+from ._json_number import json_number
 from ._readable import readable
 
 __all__ = ["encode"]
@@ -25,7 +26,7 @@ def encode(records: Sequence[object]) -> tuple[bytearray, dict[int, Exception]]:
     while True:
         try:
             for record in iterator:
-                data += dumps(record, None, orjson.OPT_APPEND_NEWLINE)
+                data += dumps(record, json_number, orjson.OPT_APPEND_NEWLINE)
             return data, rejected
         except Exception as error:
             index = len(records) - length_hint(iterator) - 1

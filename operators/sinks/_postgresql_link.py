@@ -15,6 +15,7 @@ from ...runtime.contracts import (
     ThalwegError,
     UnavailableError,
 )
+from ._json_number import json_number
 from ._postgresql_url import read_url
 from ._rows import JsonText
 
@@ -199,6 +200,8 @@ def is_of_the_row(error: Exception) -> bool:
 
 def _json(mark: bytes) -> Callable[[object], bytes]:
     def encode(value: object) -> bytes:
-        return mark + (value.encode() if isinstance(value, JsonText) else orjson.dumps(value))
+        return mark + (
+            value.encode() if isinstance(value, JsonText) else orjson.dumps(value, json_number)
+        )
 
     return encode

@@ -12,6 +12,7 @@ from typing import Literal, cast
 import orjson
 
 from ...runtime.contracts import DataError, DeadLetter
+from ._json_number import json_number
 from ._readable import readable
 
 __all__ = [
@@ -91,7 +92,7 @@ def _kind_of(value: object) -> Kind:
 
 def as_json(value: object) -> str:
     """A value as text for a column of JSON. Raises TypeError for what JSON cannot hold."""
-    return value if isinstance(value, JsonText) else orjson.dumps(value).decode()
+    return value if isinstance(value, JsonText) else orjson.dumps(value, json_number).decode()
 
 
 def fields_of(record: object) -> Mapping[str, object]:

@@ -74,11 +74,30 @@ class TableRows:
                     f"the stream has no column {name!r}, which is part of the key of the table "
                     f"{self._options.table[0]!r}; it has {', '.join(names) or 'none'}"
                 )
+        columns = self._narrowed(columns)
         schema = columns.table.schema
         if not self._held or (self._shown is not None and schema.equals(self._shown)):
             return columns
         self.learn(columns)
         return self._as_held(columns)
+
+    def _narrowed(self, columns: Columns) -> Columns:
+        """Without decimals of 256 bits, which the database does not know. Raises DataError."""
+        pa, table = arrow(), columns.table
+        for at, one in enumerate(table.schema):
+            if "decimal256" in str(one.type):  # Also inside of lists and objects.
+                try:
+                    if pa.types.is_nested(one.type):
+                        raise pa.ArrowInvalid(one.type)
+                    narrow = table.column(at).cast(pa.decimal128(38, one.type.scale))
+                except pa.ArrowInvalid:
+                    raise DataError(
+                        f"the table {self._options.table[0]!r} does not take it: in the column "
+                        f"{one.name!r} there is a number of more than 38 digits, and SQL knows "
+                        "none; make it a fraction above, as by derive with a cast to double"
+                    ) from None
+                table = table.set_column(at, one.name, narrow)
+        return columns if table is columns.table else Columns(table)
 
     def learn(self, columns: Columns) -> None:
         """These columns stand in the table. Raises DataError where they cannot."""

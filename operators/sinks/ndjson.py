@@ -42,9 +42,9 @@ def ndjson(path: str | os.PathLike[str], *, files: Literal["one", "epoch"] = "on
       large outputs, and for readers that take whole files. A job that begins replaces the files
       of this name; others stay.
 
-    Records are whatever orjson encodes: dicts with text for keys, lists, dataclasses, dates, UUIDs.
-    NaN and the infinities become null. A dead letter is always written: what cannot be encoded in
-    it becomes text.
+    Records are whatever orjson encodes: dicts with text for keys, lists, dataclasses, dates, UUIDs;
+    a Decimal is a number with all of its digits. NaN and the infinities become null. A dead letter
+    is always written: what cannot be encoded in it becomes text.
 
     With a store each record stands in the output exactly once. Until its epoch is committed its
     line waits in a hidden file (`.scored.ndjson.….part`) beside the output; then it is appended,

@@ -15,7 +15,7 @@ from ...runtime.contracts import dataclass
 from ._file_schema import text
 from ._tame_lines import LONGEST
 
-__all__ = ["CsvHeader", "csv_header", "csv_reader", "opened_csv", "records"]
+__all__ = ["CsvHeader", "csv_header", "csv_reader", "goes_on", "opened_csv", "records"]
 
 _DELIMITERS = ",;\t|"
 _OPENING = {delimiter: delimiter + '"' for delimiter in _DELIMITERS}
@@ -104,7 +104,7 @@ def records(path: str, header: CsvHeader) -> Iterator[tuple[int, int, str]]:
                 began, whole = place, ""
             if len(whole) < LONGEST:
                 whole += line
-            inside = _goes_on(line, opening, inside=inside)
+            inside = goes_on(line, opening, inside=inside)
             if inside:
                 continue
             number += 1
@@ -115,7 +115,7 @@ def records(path: str, header: CsvHeader) -> Iterator[tuple[int, int, str]]:
         yield number + 1, began, whole
 
 
-def _goes_on(line: str, opening: str, *, inside: bool) -> bool:
+def goes_on(line: str, opening: str, *, inside: bool) -> bool:
     """Whether a text in quotes goes on behind the end of this line."""
     at = 0
     while True:

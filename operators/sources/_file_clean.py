@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ...runtime.contracts import Context
-from ._file_listing import list_files
+from ._file_listing import Found, list_files
 from ._file_log import FileLog
 
 __all__ = ["Clean", "Cleaner"]
@@ -48,7 +48,7 @@ class Cleaner:
         self._patterns = patterns
         self._archive = None if archive is None else os.fspath(archive)
         self._context: Context | None = None
-        self._last: dict[str, int] = {}
+        self._last: dict[str, tuple[Found, int]] = {}
         self._arrived: dict[str, int] = {}
         self._done: list[str] = []
 
@@ -71,46 +71,53 @@ class Cleaner:
     def _move_read(self, log: FileLog) -> list[str]:
         found = list_files(self._patterns, lambda path: path in log)
         paths = [one.path for one in found if _changed(one.path) < log.noted - _COARSE]
-        for path in paths:
-            self._move(path)
-        return paths
+        return [path for path in paths if self._move(path)]
 
-    async def finished(self, path: str, last: int) -> bool:
-        """A file is read to its end, its last row at `last`; whether it waits for its rows."""
+    async def finished(self, file: Found, last: int) -> bool | None:
+        """A file is read to its end, its last row at `last`: whether it is gone now.
+
+        None where it waits for its rows to arrive.
+        """
         if self.clean == "off":
             return False
-        if last <= self._arrived.pop(path, -1):
-            await self._put_away(path)
-            return False
-        self._last[path] = last
-        return True
+        if last <= self._arrived.pop(file.path, -1):
+            return await self._put_away(file)
+        self._last[file.path] = file, last
+        return None
 
-    async def arrived(self, path: str, position: int) -> bool:
-        """All up to here has arrived; returns whether the file is put away now."""
+    async def arrived(self, path: str, position: int) -> bool | None:
+        """All up to here has arrived: whether the file is gone now.
+
+        None where that is not all of it, or it stays anyway.
+        """
         if self.clean == "off":
-            return False
-        last = self._last.get(path)
-        if last is None:
+            return None
+        file, last = self._last.get(path, (None, -1))
+        if file is None:
             self._arrived[path] = position
-            return False
+            return None
         if position < last:
-            return False
+            return None
         del self._last[path]
-        await self._put_away(path)
-        self._done.append(path)
-        return True
+        gone = await self._put_away(file)
+        if gone:
+            self._done.append(path)
+        return gone
 
     def take_done(self) -> list[str]:
         """The lanes of files that were put away since the last time."""
         done, self._done = self._done, []
         return done
 
-    async def _put_away(self, path: str) -> None:
+    async def _put_away(self, file: Found) -> bool:
         assert self._context is not None
-        await self._context.in_thread(self._move, path)
+        return await self._context.in_thread(self._move, file.path, file.number)
 
-    def _move(self, path: str) -> None:
+    def _move(self, path: str, number: int | None = None) -> bool:
+        """Put a file away; whether what is found under its name from now on is another."""
         try:
+            if number is not None and os.stat(path).st_ino != number:
+                return True  # Another has taken its name, and nobody has read that.
             if self._archive is None:
                 os.unlink(path)
             else:
@@ -121,6 +128,8 @@ class Cleaner:
         except OSError as error:
             # It was read and has arrived: that it still lies there is no reason to stop.
             _log.warning("%s could not be put away: %s", path, error)
+            return isinstance(error, FileNotFoundError) and not os.path.lexists(path)
+        return True
 
 
 def _changed(path: str) -> float:

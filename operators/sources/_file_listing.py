@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field
 from stat import S_ISREG
 
 from ...runtime.contracts import dataclass
@@ -20,6 +21,8 @@ class Found:
     modified: int
     path: str
     size: int
+    number: int = field(default=0, compare=False)
+    """Of the file, which another one that takes its name does not have (st_ino)."""
 
 
 def list_files(patterns: Sequence[str], unknown: Callable[[str], bool]) -> list[Found]:
@@ -38,7 +41,7 @@ def list_files(patterns: Sequence[str], unknown: Callable[[str], bool]) -> list[
             except OSError:
                 continue
             if S_ISREG(status.st_mode):
-                found[path] = Found(status.st_mtime_ns, path, status.st_size)
+                found[path] = Found(status.st_mtime_ns, path, status.st_size, status.st_ino)
     return sorted(found.values())
 
 

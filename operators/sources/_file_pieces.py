@@ -30,7 +30,10 @@ ROWS = 65_536
 _WIDER = {
     "DOUBLE": ("FLOAT", "TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
     "BIGINT": ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER"),
-    "HUGEINT": ("BIGINT", "UBIGINT", "INTEGER", "UINTEGER"),
+    "HUGEINT": (
+        *("BIGINT", "UBIGINT", "INTEGER", "UINTEGER", "SMALLINT", "USMALLINT"),
+        *("TINYINT", "UTINYINT", "DECIMAL(38,0)"),  # The last is how Parquet has them itself.
+    ),
     "INTEGER": ("TINYINT", "SMALLINT", "UTINYINT", "USMALLINT"),
 }
 """The types of Parquet that become a wider one and lose nothing."""
@@ -80,9 +83,11 @@ def pieces_of(
         with ExitStack() as open_until_read:
             plain = open_until_read.enter_context(inflated(file.path, max_ratio))
             reading = _Reading(link, file.path, plain, kind, held)
+            size = os.path.getsize(plain)
             for piece in _pieces(reading, at, None if start else digest, again):
                 at = piece.end
                 yield piece
+            _check_size(reading, size)
     except FileNotFoundError:
         yield _nothing(file, f"{file.path} vanished before it was read", at, link, held)
     except OutOfMemory:
@@ -126,13 +131,7 @@ def _pieces(
             raise
     # A row does not fit, or is torn: only this file is read again, and each row asked.
     if header is not None:
-        from ._unfit_csv import fitting_csv
-
-        query = _query(reading, header, bad=True)
-        counted = _query(reading, header, bad=True, told=True)
-        yield from fitting_csv(
-            link, query, counted, reading.plain, reading.shown, header, reading.schema, at
-        )
+        yield from _csv_that_fits(reading, header, at)
         return
     from ._unfit_lines import fitting_lines
 
@@ -153,6 +152,29 @@ def _pieces(
         yield from fitting_lines(
             link, query, reading.plain, reading.shown, reading.schema, at, tame=True
         )
+
+
+def _csv_that_fits(reading: _Reading, header: CsvHeader, at: int) -> Iterator[Piece]:
+    from ._unfit_csv import fitting_csv
+
+    link, plain, shown, schema = reading.link, reading.plain, reading.shown, reading.schema
+    query = _query(reading, header, bad=True)
+    told = _query(reading, header, bad=True, told=True)
+    try:
+        for piece in fitting_csv(link, query, told, plain, shown, header, schema, at):
+            at = piece.end
+            yield piece
+    except OutOfMemory:
+        raise
+    except Broken as error:
+        from ._even_lines import evened, is_uneven
+
+        if not is_uneven(str(error)):
+            raise
+        with evened(plain, header) as copy:
+            if copy is None:
+                raise
+            yield from _pieces(_Reading(link, shown, copy, "csv", schema), at)
 
 
 def _query(
@@ -237,7 +259,22 @@ def _read_again(
     return table
 
 
+def _check_size(reading: _Reading, size: int) -> None:
+    """Raise DataError for a file that has shrunk: the reader takes it for one that is shorter."""
+    try:
+        left = os.path.getsize(reading.plain)
+    except FileNotFoundError:
+        return  # It was open, and what was open was read.
+    if left < size:
+        raise DataError(
+            f"{reading.shown} shrank from {size:,} bytes to {left:,} while it was read, and what "
+            "stood behind may be missing: a file appears whole, as by a rename, and stays as it is"
+        )
+
+
 def _check_header(header: CsvHeader, reading: _Reading) -> None:
+    if any("\0" in name for name in header.names):
+        raise DataError(f"{reading.shown} has a NUL in its header, as UTF-16 has: make it UTF-8")
     known = {name.lower() for name in header.names}
     for name in reading.schema:
         if name.lower() not in known:

@@ -17,7 +17,7 @@ import orjson
 
 from ...runtime.contracts import DataError, MisconfiguredError
 from ._engine import Broken, Link
-from ._file_schema import Format, Schema, described, reader, text
+from ._file_schema import Format, Schema, described, quoted, reader, text
 from ._inflated import inflated
 from ._tame_lines import LONGEST, wild
 
@@ -28,6 +28,9 @@ __all__ = ["schema_of_file"]
 
 _ROWS = 5_000
 _BYTES = 32 << 20
+
+_FIRST = 20
+"""Rows that are looked at for fractions: most columns of fractions have one among them."""
 
 _JSON = re.compile(r"(?<![\w\"'])JSON(?=[\[\],)]|\Z)")
 _OF_TIME = ("DATE", "TIME")
@@ -52,9 +55,12 @@ def schema_of_file(link: Link, path: str, kind: Format, max_ratio: float) -> Sch
 
 def _of_lines(link: Link, plain: str, shown: str) -> Schema | None:
     names: dict[str, str] = {}
+    fractions: set[str] = set()
     with _sample() as sample:
-        for whole, row in _objects(plain):
+        for at, (whole, row) in enumerate(_objects(plain)):
             line = whole
+            if at < _FIRST:
+                fractions.update(n for n, x in row.items() if isinstance(x, float) and x % 1)
             for name in row:
                 alike = names.setdefault(name.lower(), name)
                 if alike != name:
@@ -69,8 +75,27 @@ def _of_lines(link: Link, plain: str, shown: str) -> Schema | None:
         if not names:
             return None
         found = described(link, reader(sample.name, "ndjson", None, sample=_ROWS))
+        doubtful = [n for n, kind in found.items() if kind == "DOUBLE" and n not in fractions]
+        found |= dict.fromkeys(_huge(link, sample.name, doubtful), "HUGEINT")
     # What is of several types is text, as it stands there.
     return {name: _JSON.sub("VARCHAR", kind) for name, kind in found.items()}
+
+
+def _huge(link: Link, sample: str, doubtful: list[str]) -> list[str]:
+    """Those of the columns of which every value is written as a whole number of up to 128 bits.
+
+    The reader makes fractions of numbers beyond 64 bits, and their last digits are lost.
+    """
+    if not doubtful:
+        return []
+    asked = ", ".join(
+        f"coalesce(bool_and({name} is null or regexp_full_match({name}, '-?[0-9]+') "
+        f"and try_cast({name} as hugeint) is not null), false)"
+        for name in map(quoted, doubtful)
+    )
+    read = reader(sample, "ndjson", dict.fromkeys(doubtful, "VARCHAR"))
+    ((*whole,),) = link.rows(f"select {asked} from {read}")
+    return [name for name, is_whole in zip(doubtful, whole, strict=True) if is_whole]
 
 
 def _objects(plain: str) -> Iterator[tuple[bytes, dict[str, object]]]:

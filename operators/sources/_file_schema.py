@@ -22,6 +22,7 @@ __all__ = [
     "described",
     "is_known",
     "known_types",
+    "lacking",
     "quoted",
     "reader",
     "schema_text",
@@ -138,6 +139,25 @@ def described(link: Link, reading: str) -> Schema:
     return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
 
 
+def lacking(asked: frozenset[str], schema: Schema) -> str | None:
+    """What to say of columns that a graph asks for and files do not have.
+
+    >>> lacking(frozenset({"n"}), {"n": "BIGINT"})
+    >>> lacking(frozenset({"nn"}), {"n": "BIGINT"})
+    "the graph asks for the columns ['nn'], and the files have ['n']."
+    """
+    missing = sorted(asked - schema.keys())
+    if not missing:
+        return None
+    told = f"the graph asks for the columns {missing}, and the files have {list(schema)}."
+    for name in missing:
+        whole, _, part = name.partition(".")
+        if part and whole in schema:
+            told += f" {name!r} is a part of {whole!r}: take it out above, as by "
+            told += f"derive({part.rpartition('.')[2]}={name!r})."
+    return told
+
+
 def is_known(schema: Schema) -> bool:
     """Whether all types are already called as DuckDB calls them, and most often it is so.
 
@@ -157,7 +177,7 @@ def known_types(link: Link, schema: Schema) -> Schema:
         kinds = list(dict.fromkeys(schema.values()))
         casts = ", ".join(f"cast(null as {kind}) as c{at}" for at, kind in enumerate(kinds))
         known = dict(zip(kinds, described(link, f"(select {casts})").values(), strict=True))
-        return {name: known[kind] for name, kind in schema.items()}
+        found = {name: known[kind] for name, kind in schema.items()}
     except Broken:
         for name, kind in schema.items():
             try:
@@ -165,3 +185,10 @@ def known_types(link: Link, schema: Schema) -> Schema:
             except Broken as error:
                 raise MisconfiguredError(f"the type of column {name!r}: {error}") from None
         raise
+    for name, kind in found.items():
+        if "UHUGEINT" in kind:
+            raise MisconfiguredError(
+                f"the type of column {name!r}: Arrow has none as wide as UHUGEINT, so say HUGEINT "
+                "for whole numbers of up to 128 bits with their sign, or VARCHAR"
+            )
+    return found

@@ -65,13 +65,15 @@ def fitting_csv(
 
 def _left_out(link: Link, told: str) -> dict[int, str]:
     """Why the reader takes some rows not, by their numbers as it counts."""
-    for _ in link.batches(told, _ROWS):
-        pass
-    found = link.rows(
-        f"select line, left(any_value(error_message), {_WHY}) from reject_errors group by line"
-    )
-    link.rows("drop table if exists reject_errors")
-    link.rows("drop table if exists reject_scans")
+    try:
+        for _ in link.batches(told, _ROWS):
+            pass
+        found = link.rows(
+            f"select line, left(any_value(error_message), {_WHY}) from reject_errors group by line"
+        )
+    finally:
+        link.rows("drop table if exists reject_errors")
+        link.rows("drop table if exists reject_scans")
     return {int(line): str(why).splitlines()[0] for line, why in found}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any, cast
 
 import orjson
@@ -101,7 +102,7 @@ def _unfit(line: bytes, row: Mapping[str, object], types: Schema) -> str | None:
     torn: str | None = None
     found: dict[str, object] = {}
     # The quick parser knows no NaN, and takes a whole number of many digits for a fraction.
-    for parse in (orjson.loads, json.loads):
+    for parse in (orjson.loads, _exactly):
         try:
             read: object = parse(line.removeprefix(b"\xef\xbb\xbf"))
         except (ValueError, RecursionError) as error:
@@ -118,6 +119,23 @@ def _unfit(line: bytes, row: Mapping[str, object], types: Schema) -> str | None:
         return torn  # The reader could not take it either.
     name = _misfit(found, row)
     return f"column {name!r} is {types[name]}, not {found.get(name)!r:.80}" if name else torn
+
+
+class _Written(Decimal):
+    """A number with a point or an exponent, as it is written."""
+
+    __repr__ = Decimal.__str__
+
+
+def _exactly(line: bytes) -> object:
+    return json.loads(line, parse_float=_written)
+
+
+def _written(number: str) -> float:
+    try:
+        return cast("float", _Written(number))
+    except InvalidOperation:
+        return float(number)  # Of an exponent that no decimal has.
 
 
 def _misfit(found: Mapping[str, object], row: Mapping[str, object]) -> str | None:

@@ -18,6 +18,9 @@ __all__ = ["KEPT", "as_read", "columns", "fits", "is_nested", "oddness"]
 
 _WHOLE = re.compile(r"(?<![\w\"'])U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)(?=[\[\],)]|\Z)")
 
+_EXACT = 2.0**53
+"""Fractions from here on are whole, whatever was written."""
+
 KEPT = object()
 """In the place of a value that is not null and of a type that rounds nothing."""
 
@@ -107,6 +110,8 @@ def _is_whole(found: object, value: int | Decimal) -> bool:
         return False
     if isinstance(value, Decimal) and value.as_tuple().exponent != 0:
         return True
+    if isinstance(found, float) and abs(found) >= _EXACT:
+        return False  # Whoever parsed it has rounded it: digits before or behind the point.
     if isinstance(found, str):
         try:
             return Decimal(found.strip()) == value

@@ -29,7 +29,7 @@ from ._file_groups import FileGroups
 from ._file_listing import Found
 from ._file_log import FileLog, file_note, is_same
 from ._file_pieces import pieces_of
-from ._file_schema import FORMATS, Format, Schema, checked_schema, schema_text
+from ._file_schema import FORMATS, Format, Schema, checked_schema, lacking, schema_text
 from ._note import FORGET
 from ._opened_file import OpenedFile
 from ._waiting_files import WaitingFiles
@@ -177,8 +177,11 @@ class Files(Source[Row]):
 
     async def ack(self, lane: str, position: int) -> None:
         """All up to here has arrived: a file that is complete may be put away."""
-        if await self._cleaner.arrived(lane, position):
+        gone = await self._cleaner.arrived(lane, position)
+        if gone:
             self._log.drop(lane)
+        elif gone is False:
+            self._unnoted.append(lane)
 
     async def close(self) -> None:
         """Wait for the threads that read, and let the reader go."""
@@ -268,11 +271,9 @@ class Files(Source[Row]):
             return  # They have none, and one that comes later may.
         self._schema_seen = self._context.fence is not None
         _log.info("%s: the columns are held as\n%s", self._context.node, schema_text(schema))
-        missing = sorted((self.wanted or frozenset()) - schema.keys())
-        if missing:
-            raise MisconfiguredError(
-                f"the graph asks for the columns {missing}, and the files have {list(schema)}."
-            )
+        told = lacking(self.wanted or frozenset(), schema)
+        if told:
+            raise MisconfiguredError(told)
 
     async def _finish(self, opened: OpenedFile) -> Read[Row]:
         """The file is read to its end: it is noted as such, and its lane is forgotten."""
@@ -284,7 +285,10 @@ class Files(Source[Row]):
         self._log.add(path)
         self._waiting.done(path)
         put_away = self._cleaner.take_done()
-        if not await self._cleaner.finished(path, opened.last):
+        gone = await self._cleaner.finished(opened.file, opened.last)
+        if gone:
+            self._log.drop(path)  # What comes under its name is another file.
+        if gone is not None:
             self._unnoted.append(path)
         if self._context.fence is not None and len(self._unnoted) <= len(self._log) // _NOTES:
             # Its lane tells until then that it was read to its end.

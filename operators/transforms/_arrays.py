@@ -7,13 +7,17 @@ a stream of files takes otherwise, and as much time as some files.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Sequence
+from decimal import Context, Decimal
 from typing import Any
 
 from ...runtime.contracts import arrow
 
 __all__ = ["aggregated", "array_of", "as_table", "exact_array_of"]
+
+_EXACT = Context(prec=100)
 
 
 def array_of(values: Sequence[Any], kind: Any) -> Any:
@@ -57,8 +61,35 @@ def exact_array_of(values: list[Any], kind: Any) -> Any:
         return array_of(values, kind)
     except (OverflowError, TypeError, pa.ArrowInvalid):
         if kind is not None and pa.types.is_int64(kind):
-            return pa.array(values, type=pa.decimal128(38, 0))
+            return exact_array_of(values, pa.decimal128(38, 0))
+        if kind is not None and pa.types.is_decimal128(kind):
+            return _decimals(values, kind)
+        if kind is not None and pa.types.is_list(kind) and pa.types.is_decimal128(kind.value_type):
+            return _lists_of_decimals(values, kind.value_type)
         return pa.array(values)
+
+
+def _decimals(values: list[Any], kind: Any) -> Any:
+    """Decimals of which some have more than 38 digits: 128 bits hold some numbers of 39."""
+    pa = arrow()
+    exact = [None if value is None else Decimal(value) for value in values]
+    wide = pa.array(exact, type=pa.decimal256(76, kind.scale))
+    whole = [0 if value is None else int(_EXACT.scaleb(value, kind.scale)) for value in exact]
+    try:
+        data = b"".join(value.to_bytes(16, sys.byteorder, signed=True) for value in whole)
+    except OverflowError:
+        return wide
+    valid = wide.is_valid()
+    return pa.Array.from_buffers(kind, len(values), [valid.buffers()[1], pa.py_buffer(data)])
+
+
+def _lists_of_decimals(values: list[list[Any] | None], kind: Any) -> Any:
+    offsets: list[int | None] = []
+    flat: list[Any] = []
+    for one in values:
+        offsets.append(None if one is None else len(flat))
+        flat += one or ()
+    return arrow().ListArray.from_arrays([*offsets, len(flat)], _decimals(flat, kind))
 
 
 def as_table(table: Any) -> Any:

@@ -74,6 +74,12 @@ class Beside:
                     f"the join asks for the column {key!r} on its {_NAMES[side].decode()} side, "
                     f"which has {schema.names}"
                 )
+            kind = schema.field(key).type
+            if pa.types.is_nested(kind):
+                raise MisconfiguredError(
+                    f"the {_NAMES[side].decode()} side of the join has {kind} in {key!r}, and "
+                    "plain values are joined by: take a part of it out above, as by derive"
+                )
         known = self._schemas.get(side)
         if known is not None:
             schema = pa.unify_schemas([known, schema], promote_options="permissive")

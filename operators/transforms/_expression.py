@@ -176,6 +176,11 @@ class Evaluation:
             ) from None
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             raise DataError(str(error).splitlines()[0]) from None
+        except duckdb.NotImplementedException as error:
+            raise DataError(
+                f"SQL does not know one of the types {columns.table.schema.types}: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
         finally:
             link.unregister(_ROWS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 from itertools import repeat
 from typing import Any
@@ -18,6 +19,8 @@ Key = tuple[Any, ...]
 """The values of the keys of a group."""
 
 _LARGEST = 2**63 - 1
+_DIGITS = 38
+"""Of the decimals in which Arrow adds up decimals, and does not tell when there are more."""
 
 
 def partial_groups(
@@ -62,15 +65,16 @@ def partial_groups(
         # Of no keys Arrow knows fewer functions.
         grouped, names = ["all"], ["all", *names]
         columns = [pa.nulls(table.num_rows, pa.int8()), *columns]
+    whole = pa.table(columns, names=names)
     try:
-        whole = pa.table(columns, names=names)
         found = aggregated(whole, grouped, specs)
     except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowKeyError) as error:
         described = ", ".join(f"{one.function}({one.column or ''})" for one in kernels)
         types = {field.name: str(field.type) for field in table.schema}
-        raise MisconfiguredError(
-            f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
-        ) from None
+        told = f"the columns {types} cannot be grouped by {list(keys)} with {described}: {error}"
+        if any(pa.types.is_nested(field.type) for field in whole.schema):
+            told += ". Plain values can: take a part of a list or an object above it, by derive"
+        raise MisconfiguredError(told) from None
     count = len(grouped)
     said = list(found.columns)
     for at in placed:
@@ -147,15 +151,23 @@ def _fitting(column: Any, kernel: Kernel) -> Any:
         return column.cast(pa.float64() if numeric else pa.string())
     if not numeric:
         return _counted(column)
-    if kernel.function != "sum" or not pa.types.is_integer(kind) or not len(column):
+    if kernel.function == "variance" and pa.types.is_decimal(kind):
+        return column.cast(pa.float64())  # Else the squares overflow, and nothing tells it.
+    exact = pa.types.is_integer(kind) or pa.types.is_decimal128(kind)
+    if kernel.function != "sum" or not exact or not len(column):
         return column
     import pyarrow.compute as functions
 
     compute: Any = functions
     bounds = compute.min_max(column)
     least, greatest = bounds["min"].as_py() or 0, bounds["max"].as_py() or 0
-    if max(-least, greatest) > _LARGEST // len(column):
-        return column.cast(pa.decimal128(38, 0))
+    if pa.types.is_decimal(kind):
+        largest = Decimal(10) ** (_DIGITS - kind.scale) / len(column)
+        wider = pa.decimal256(2 * _DIGITS, kind.scale)
+    else:
+        largest, wider = _LARGEST // len(column), pa.decimal128(_DIGITS, 0)
+    if max(-least, greatest) > largest:
+        return column.cast(wider)
     return column
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, MisconfiguredError, Row, arrow
@@ -20,6 +22,8 @@ is given the tables of the job.
 
 _SUFFIXES = (".parquet", ".csv", ".ndjson", ".json")
 
+_WIDEST = 2**63
+
 _SECONDS, _ROWS, _SIZE = 60.0, 10_000_000, 2**30
 """What the answer to a query of the job's own tables may take."""
 
@@ -34,7 +38,9 @@ def rows_of_file(path: str | os.PathLike[str]) -> Rows:
     def rows(tables: Tables) -> tuple[Sequence[str], Iterable[Row]]:
         pa = arrow()
         try:
-            columns = Columns(_read(name, suffix))
+            table = _read(name, suffix)
+            _check(name, suffix, table.schema)
+            columns = Columns(table)
             return columns.names, columns.rows()
         except (OSError, pa.ArrowException) as error:
             raise MisconfiguredError(f"the table {name!r} cannot be read: {error}") from error
@@ -43,6 +49,46 @@ def rows_of_file(path: str | os.PathLike[str]) -> Rows:
 
 
 def _read(name: str, suffix: str) -> Any:
+    table = _read_as(name, suffix, {})
+    if suffix == ".parquet":
+        return table
+    for field in table.schema:
+        if table.schema.get_field_index(field.name) < 0:
+            continue  # Two have this name.
+        if _is_huge(table.column(field.name)):
+            with suppress(arrow().ArrowInvalid):  # There are fractions among them.
+                found = _read_as(name, suffix, {field.name: arrow().decimal128(38, 0)})
+                place = table.schema.get_field_index(field.name)
+                table = table.set_column(place, field.name, found.column(field.name))
+    return table
+
+
+def _check(name: str, suffix: str, schema: Any) -> None:
+    """Raise MisconfiguredError for columns that would be lost, or would be no text."""
+    names = schema.names
+    double = next((one for one in names if names.count(one) > 1), None)
+    if double is not None:
+        raise MisconfiguredError(f"the table {name!r} has two columns of the name {double!r}")
+    for field in schema:
+        if suffix == ".csv" and arrow().types.is_binary(field.type):
+            # The reader makes bytes of the whole column, which equal no text.
+            raise MisconfiguredError(
+                f"the table {name!r} holds what is no UTF-8 in the column {field.name!r}: "
+                "make it UTF-8"
+            )
+
+
+def _is_huge(column: Any) -> bool:
+    """Whether some numbers are beyond 64 bits: of whole ones the last digits are lost."""
+    if not arrow().types.is_floating(column.type):
+        return False
+    return any(
+        one is not None and math.isfinite(one) and abs(one) >= _WIDEST for one in column.to_pylist()
+    )
+
+
+def _read_as(name: str, suffix: str, types: Mapping[str, Any]) -> Any:
+    """The table, with these types of columns."""
     if suffix == ".parquet":
         import pyarrow.parquet as parquet
 
@@ -52,11 +98,14 @@ def _read(name: str, suffix: str) -> Any:
         import pyarrow.csv as csv
 
         reading = csv
-        return reading.read_csv(name)
+        how = reading.ConvertOptions(column_types=dict(types))
+        return reading.read_csv(name, convert_options=how)
     import pyarrow.json as json
 
     reading = json
-    return reading.read_json(name)
+    schema = arrow().schema(list(types.items())) if types else None
+    how = reading.ParseOptions(explicit_schema=schema)
+    return reading.read_json(name, parse_options=how)
 
 
 def rows_of_query(query: str) -> Rows:

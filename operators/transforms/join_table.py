@@ -73,7 +73,13 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
             key = tuple(record[name] for name in self._on)
         except KeyError as error:
             raise DataError(f"the record has no field {error}, by which it is joined") from None
-        found = self._found.get(key)
+        try:
+            found = self._found.get(key)
+        except TypeError:
+            raise DataError(
+                f"plain values are joined by, and {', '.join(map(repr, self._on))} holds "
+                f"{', '.join(map(repr, key)):.80}: take a part of it out by map above"
+            ) from None
         if found is None:
             self._check_kinds(key)
             return () if self._inner else (self._with(record, self._none),)
@@ -140,6 +146,11 @@ class TableJoin(Operator[Mapping[str, Any], Row]):
                 ) from None
             none.update(dict.fromkeys(made))
             if not any(part is None for part in key):  # As in SQL: NULL equals nothing.
+                if any(isinstance(part, list | dict) for part in key):
+                    raise DataError(
+                        f"plain values are joined by, and {', '.join(map(repr, keys))} of the "
+                        f"table holds {', '.join(map(repr, key)):.80}"
+                    )
                 found.setdefault(key, []).append(made)
                 for part, seen in zip(key, kinds, strict=True):
                     seen.add(_kind_of(part))

@@ -108,8 +108,12 @@ class ColumnWindows:
         pa, column = arrow(), table.column(self.time)
         if pa.types.is_timestamp(column.type):
             return column.cast(pa.timestamp("us", tz=column.type.tz), safe=False).cast(pa.int64())
+        types = pa.types
+        if self._unit is not None and types.is_decimal(column.type):
+            # As whole numbers beyond 64 bits are, of which one among the times is no time.
+            column = column.cast(pa.float64() if column.type.scale else pa.int64())
         if self._unit is None or not (
-            pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            types.is_integer(column.type) or types.is_floating(column.type)
         ):
             raise MisconfiguredError(
                 f"the column {self.time!r} is {column.type}: a time is a timestamp, or a number of "
@@ -119,7 +123,7 @@ class ColumnWindows:
 
         compute: Any = functions
         factor = _MICROSECONDS[self._unit]
-        if pa.types.is_integer(column.type):
+        if types.is_integer(column.type):
             if factor >= 1:
                 return compute.multiply_checked(column.cast(pa.int64()), int(factor))
             return compute.divide(column.cast(pa.int64()), round(1 / factor))

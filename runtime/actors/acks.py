@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..bookmarks import Bookmark
@@ -30,6 +30,9 @@ class Acks:
         self._broken = broken
         self._due: dict[str, int] = {}
         self._told: dict[str, int] = {}
+        self._forgotten: set[str] = set()
+        self._over: set[str] = set()
+        """The lanes that were forgotten before the epoch that comes next was saved."""
         self._wake = asyncio.Event()
         self._last = False
         self._task: asyncio.Task[None] | None = None
@@ -47,8 +50,20 @@ class Acks:
         self._due[lane] = position
         self._wake.set()
 
+    def forget(self, lanes: Iterable[str]) -> None:
+        """These lanes are over: one that comes under such a name begins anew."""
+        self._forgotten.update(lanes)
+
+    def saved(self) -> None:
+        """An epoch is saved: of a lane that was forgotten before, it has nothing, or another."""
+        self._over |= self._forgotten
+        self._forgotten = set()
+
     def committed(self, bookmarks: Mapping[str, Bookmark]) -> None:
         """All up to these bookmarks is part of an epoch that is stored and committed."""
+        for lane in self._over:
+            self._told.pop(lane, None)
+        self._over = set()
         for lane, mark in bookmarks.items():
             if mark.last > self._told.get(lane, -1):
                 self._told[lane] = mark.last

@@ -157,6 +157,7 @@ class SourceActor(Actor):
     async def save(self, epoch: int) -> Part:
         """Where this source would go on: behind all that it has handed over."""
         ids, marks = self._identities, self._strands.bookmarks()
+        self._acks.saved()
         return Part([ids.save(epoch)] if ids is not None else (), bookmarks=marks)
 
     async def save_end(self, keeper: Coordinator) -> Part:
@@ -306,6 +307,8 @@ class SourceActor(Actor):
             taken = self._intake.take(result)
         except ValueError as error:
             raise self.failure(error, "cannot go on") from None
+        if isinstance(result, Read) and result.forget and self.around.checkpoints is not None:
+            self._acks.forget(result.forget)
         if taken is None:
             await self.rest()
             return

@@ -433,3 +433,68 @@ def test_a_long_look_says_on_a_terminal_what_it_does(monkeypatch: pytest.MonkeyP
     with Watched(60.0, lambda: None, quiet).running():
         pass
     assert quiet.getvalue() == ""
+
+
+def test_whole_numbers_beyond_64_bits_are_told_with_all_digits(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    huge = 123456789012345678901234
+    path = written(
+        "a.json",
+        lines({"id": huge, "x": 0.5, "y": huge, "z": 2**127, "w": 1e30}, {"id": None, "y": 2.5}),
+    )
+    findings = look([path])
+    assert findings.schema == {
+        "id": "HUGEINT",
+        "x": "DOUBLE",
+        "y": "DOUBLE",
+        "z": "DOUBLE",
+        "w": "DOUBLE",
+    }
+    assert findings.sample[0][0] == findings.columns[0].max == huge
+    assert str(huge) in said(capsys, path, "--by", "id")
+    assert json.loads(said(capsys, path, "--json"))["sample"][0]["id"] == huge
+
+
+def test_bad_rows_at_the_top_of_csv_are_no_reason_to_begin_below_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = written("a.csv", "\na,b\n1,x\n2\n3,y,z\n")
+    assert refused(capsys, path).startswith("thalweg: a.csv, line 4 does not fit")
+    findings = look([path], skip_bad=True)
+    assert (list(findings.schema), findings.rows, findings.unread) == (["a", "b"], 1, 2)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.json.zst"])
+def test_names_that_differ_only_in_case_are_told(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    text = lines({"A": 1, "b_1": 2}, {"a": 2}).encode()
+    if name.endswith(".gz"):
+        text = gzip.compress(text)
+    elif name.endswith(".zst"):
+        arrow: Any = pyarrow
+        text = arrow.compress(text, codec="zstd", asbytes=True)
+    told = refused(capsys, written(name, text))
+    assert told.startswith(f"thalweg: {name} has 'a', and there is 'A' too: names of columns")
+
+
+def test_a_number_behind_a_name_is_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(look([written("a.json", lines({"a": 1, "A_1": 2, "a_2": 3}))]).schema) == [
+        "a",
+        "A_1",
+        "a_2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'n,s\n1,"a\nb"\r\n2,x\n', "has lines that end in CRLF, and others that do not"),
+        ("n,s\n1,x\n".encode("utf-16"), "has a NUL in its header, as UTF-16 has: make it UTF-8"),
+    ],
+)
+def test_what_is_odd_about_a_whole_csv_file_is_told(
+    capsys: pytest.CaptureFixture[str], text: bytes, message: str
+) -> None:
+    assert message in refused(capsys, written("a.csv", text))

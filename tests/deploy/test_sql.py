@@ -146,6 +146,13 @@ def test_the_command_writes_files(
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_file_has_numbers_with_all_digits(server: HttpServer, tmp_path: Path) -> None:
+    out = tmp_path / "words.ndjson"
+    query = f"select {2**100}::hugeint as n, 1.50 as d, 18446744073709551615::ubigint as u"
+    assert main(["sql", str(server.address), query, "--out", str(out)]) == 0
+    assert out.read_text() == f'{{"n":{2**100},"d":1.50,"u":{2**64 - 1}}}\n'
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,18 @@ pytest.importorskip("duckdb")
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+async def until(seen: Callable[[], bool]) -> None:
+    """Wait for what is seen in a folder, which tells nobody of it; at most 30 seconds."""
+    async with asyncio.timeout(30):
+        while not seen():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def all_seen(rows: list[Row], wanted: list[Row], folder: Path) -> bool:
+    """Whether these rows have come, and no file is left in the folder."""
+    return rows == wanted and not names(folder)
 
 
 @pytest.mark.parametrize("clean", ["archive", "delete"])
@@ -90,3 +104,95 @@ def test_an_archive_that_is_read_itself_is_refused(
 )
 def test_an_archive_that_is_not_read_is_taken(paths: str, archive: str) -> None:
     sources.files(paths, format="ndjson", clean="archive", archive=archive)
+
+
+@pytest.mark.parametrize("store", [False, True])
+@pytest.mark.parametrize("clean", ["archive", "delete"])
+def test_what_comes_under_a_name_that_was_put_away_is_another_file(
+    tmp_path: Path, clean: Any, store: bool
+) -> None:
+    folder, rows = tmp_path / "in", list[Row]()
+    folder.mkdir()
+    graph = Graph("again")
+    files = sources.files(
+        folder,
+        format="ndjson",
+        schema={"n": int},
+        follow=True,
+        poll_interval=0.01,
+        clean=clean,
+        archive=tmp_path / "read" if clean == "archive" else None,
+    )
+    graph.read("files", files).to("rows", sinks.collect(rows))
+
+    async def main() -> None:
+        async with graph.start(state=tmp_path / "state" if store else None) as job:
+            for n in range(3):
+                seen: list[Row] = [{"n": one} for one in range(n + 1)]
+                (folder / ".new").write_text(f'{{"n": {n}}}\n')
+                (folder / ".new").rename(folder / "a.json")
+                await until(partial(all_seen, rows, seen, folder))
+            await job.drain()
+
+    asyncio.run(main())
+    assert [row["n"] for row in rows] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("clean", ["archive", "delete"])
+def test_a_file_that_takes_the_name_of_one_that_was_read_is_not_put_away_in_its_place(
+    tmp_path: Path, clean: Any
+) -> None:
+    folder, rows = tmp_path / "in", list[Row]()
+    folder.mkdir()
+    (folder / "a.json").write_text('{"n": 0}\n')
+    graph = Graph("replaced")
+    archive = tmp_path / "read" if clean == "archive" else None
+
+    def keep(row: Row) -> None:
+        if not rows:  # It is read, and has not arrived.
+            (folder / ".new").write_text('{"n": 1}\n')
+            (folder / ".new").rename(folder / "a.json")
+        rows.append(row)
+
+    files = sources.files(
+        folder, format="ndjson", follow=True, poll_interval=0.01, clean=clean, archive=archive
+    )
+    graph.read("files", files).to("rows", sinks.each(keep))
+
+    async def main() -> None:
+        async with graph.start() as job:
+            await until(lambda: len(rows) > 1 and not names(folder))
+            await job.drain()
+
+    asyncio.run(main())
+    assert [row["n"] for row in rows] == [0, 1]
+
+
+@pytest.mark.parametrize("store", [False, True])
+def test_a_file_that_cannot_be_put_away_is_not_read_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, store: bool
+) -> None:
+    folder, rows = tmp_path / "in", list[Row]()
+    folder.mkdir()
+    (tmp_path / "read").write_text("a file, and no folder")
+    (folder / "a.json").write_text('{"n": 0}\n')
+    graph = Graph("stays")
+    files = sources.files(
+        folder,
+        format="ndjson",
+        follow=True,
+        poll_interval=0.01,
+        clean="archive",
+        archive=tmp_path / "read",
+    )
+    graph.read("files", files).to("rows", sinks.collect(rows))
+
+    async def main() -> None:
+        async with graph.start(state=tmp_path / "state" if store else None) as job:
+            await until(lambda: "could not be put away" in caplog.text)
+            (folder / "b.json").write_text('{"n": 1}\n')
+            await job.process_all_available()
+            await job.drain()
+
+    asyncio.run(main())
+    assert [row["n"] for row in rows] == [0, 1]

@@ -454,3 +454,20 @@ def test_the_plan_tells_where_records_become_columns() -> None:
     assert "join by a = b, 1 s before to 2 s after, inner" in plan("at")
     assert "l_time  [column_time]" in plan("at")
     assert "l_time  [event_time]" in plan(at_of)
+
+
+@pytest.mark.parametrize("key", [[1], {"id": 1}])
+def test_keys_that_are_no_plain_values_are_refused_on_both_sides(key: object) -> None:
+    for side in (0, 1):
+        graph = Graph("nested")
+        row: Row = {"k": key, "at": 1}
+        timed = [
+            graph.read(
+                f"side_{at}", sources.records([row] if at == side else list[Row]())
+            ).event_time("at", unit="s")
+            for at in (0, 1)
+        ]
+        joined = join_columns("joined", *timed, on="k", within="1s", how="outer", volatile=True)
+        joined.to("out", sinks.collect([]))
+        with pytest.raises(JobFailed, match="plain values are joined by: take a part of it out"):
+            graph.run()

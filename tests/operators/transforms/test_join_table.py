@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,30 @@ def test_an_option_that_makes_no_sense_is_told_where_it_is_written(
 ) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         join_table("user", rows=lambda: NAMES, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("t.csv", b"user,name,name\n1,a,b\n", "has two columns of the name 'name'"),
+        ("t.csv", b"user,name\n1,ann\n2,\xff\n", "no UTF-8 in the column 'name': make it UTF-8"),
+        ("t.ndjson", b'{"user": [1], "name": "ann"}\n', "'user' of the table holds [1]"),
+    ],
+)
+def test_a_file_of_which_something_would_be_lost_is_refused(
+    tmp_path: Path, name: str, data: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(JobFailed, match=re.escape(message)):
+        joined(VISITS, join_table("user", file=tmp_path / name))
+
+
+@pytest.mark.parametrize("key", [[1], {"id": 1}])
+def test_a_key_that_is_no_plain_value_is_told(key: object) -> None:
+    out, failed = joined(
+        [{"user": key, "at": 0}, VISITS[0]], join_table("user", rows=lambda: NAMES)
+    )
+    assert len(out) == 2
+    assert [letter.error.message for letter in failed] == [
+        f"plain values are joined by, and 'user' holds {key!r}: take a part of it out by map above"
+    ]
