@@ -248,14 +248,19 @@ def _announce(server: HttpServer, reporter: Reporter, *, sql: bool) -> None:
 
 @contextlib.contextmanager
 def _logging_to(reporter: Reporter) -> Generator[None]:
-    """Log records go through the reporter, unless the graph file has set logging up itself."""
-    root = logging.getLogger()
+    """Log records go through the reporter, unless the graph file has set logging up itself.
+
+    Of the runtime also what is no warning: there is little, such as the columns that were seen.
+    """
+    root, own = logging.getLogger(), logging.getLogger("thalweg")
     if root.handlers:
         yield
         return
-    handler = ReportingHandler(reporter)
+    handler, level = ReportingHandler(reporter), own.level
     root.addHandler(handler)
+    own.setLevel(level or logging.INFO)
     try:
         yield
     finally:
+        own.setLevel(level)
         root.removeHandler(handler)

@@ -67,7 +67,7 @@ def _check_order(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
         if above.kind == "source" or remembers(above.work):
             return  # What memory makes is a strand of its own.
         if _hides(above):
-            raise _hidden(node, above, "Say event_time above it")
+            raise _hidden(node, above, "Say event_time above it, or use map")
         if not above.options.ordered:
             raise GraphError(
                 f"{node.name!r} stands below {above.name!r}, whose results overtake one another "
@@ -101,7 +101,10 @@ def _check_times(node: Node, nodes: Mapping[str, Node], inputs: Inputs) -> None:
                 where=node.where,
             )
         if _hides(above):
-            raise _hidden(node, above, "Say event_time below it")
+            # Below what remembers nothing it would be refused, too.
+            below = "Say event_time below it, or use map"
+            instead = below if remembers(above.work) else "Put map or filter in its place"
+            raise _hidden(node, above, instead)
         if remembers(above.work):
             raise GraphError(
                 f"{node.name!r} asks for the times of what {above.name!r} makes of its memory, "
@@ -115,6 +118,6 @@ def _hidden(node: Node, above: Node, instead: str) -> GraphError:
     what = "the batch function" if above.kind == "map_batch" else "the operator on columns"
     return GraphError(
         f"{node.name!r} stands below {what} {above.name!r}, which hides which record "
-        f"became which. {instead}, or use map",
+        f"became which. {instead}",
         where=node.where,
     )

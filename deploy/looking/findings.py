@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
+from ...operators.sources._file_schema import in_python
 from ...runtime.dataclass import dataclass
 from .found_files import Format
 
@@ -109,7 +110,8 @@ def declaration(patterns: tuple[str, ...], kind: Format, schema: dict[str, str])
         ),
     )
     """
-    paths = _quoted(patterns[0]) if len(patterns) == 1 else f"[{', '.join(map(_quoted, patterns))}]"
+    named = ", ".join(map(in_python, patterns))
+    paths = named if len(patterns) == 1 else f"[{named}]"
     lines = [
         "rows = graph.read(",
         '    "rows",',
@@ -117,15 +119,9 @@ def declaration(patterns: tuple[str, ...], kind: Format, schema: dict[str, str])
         f"        {paths},",
         f'        format="{kind}",',
         "        schema={",
-        *(f"            {_quoted(name)}: {_quoted(type_)}," for name, type_ in schema.items()),
+        *(f"            {in_python(name)}: {in_python(type_)}," for name, type_ in schema.items()),
         "        },",
         "    ),",
         ")",
     ]
     return "\n".join(lines)
-
-
-def _quoted(text: str) -> str:
-    """Text as Python reads it back, in double quotes where that is simple."""
-    plain = '"' not in text and "\\" not in text and text.isprintable()
-    return f'"{text}"' if plain else repr(text)

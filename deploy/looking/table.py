@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -33,6 +34,7 @@ _MALFORMED = re.compile(r'(?:Malformed JSON|Invalid JSON).*? in file "(.+?)"')
 _MISTYPED = re.compile(r'in file "(.+?)", (?:at byte \d+ )?in (?:line|record/value) (\d+): (.+)')
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
+_HUGE = re.compile(r"(?<![\w\"'])HUGEINT(?=[\[\],)]|\Z)")
 _WIDEST = 60
 _SAMPLE = 20_480
 """Lines by which DuckDB tells the columns of a file."""
@@ -171,6 +173,18 @@ def _widen(link: DuckDBPyConnection, found: FoundFiles, *, skip_bad: bool) -> No
         if kind == "JSON":
             column = quoted(name)
             link.execute(f"alter table seen alter {column} type varchar using {column} ->> '$'")
+    _narrow(link)
+
+
+def _narrow(link: DuckDBPyConnection) -> None:
+    """Where 64 bits are enough, take no more: DuckDB does for what holds both 1 and -1."""
+    import duckdb
+
+    for name, kind in _columns(link).items():
+        narrow = _HUGE.sub("BIGINT", kind)
+        if narrow != kind:
+            with suppress(duckdb.ConversionException):  # It holds numbers that are as large.
+                link.execute(f"alter table seen alter {quoted(name)} type {narrow}")
 
 
 def _number(link: DuckDBPyConnection, query: str) -> int:

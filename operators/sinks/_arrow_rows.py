@@ -136,9 +136,10 @@ class ArrowRows:
     """Makes tables of records by a schema that is held, and rejects what does not fit it.
 
     Arrow itself is less strict: it cuts 1.5 to 1 and drops what a struct has no field for.
+    `option` is what the user calls the schema.
     """
 
-    def __init__(self, schema: Any, *, named: bool) -> None:
+    def __init__(self, schema: Any, *, named: bool, option: str = "schema") -> None:
         self.schema = schema
         self._fields: list[Any] = list(schema)
         types = arrow().types
@@ -152,7 +153,7 @@ class ArrowRows:
             named=named,
             plain=_PLAIN,
             convert=self._value,
-            hint=": name the columns to be written with schema=",
+            hint=f": name the columns to be written with {option}=",
         )
 
     def of(self, records: Sequence[object]) -> tuple[Any, dict[int, Exception]]:

@@ -30,7 +30,7 @@ class TableRows:
         """Whether there are columns that only ever were NULL."""
         if options.kinds:
             self._schema = self._shown = schema_of_kinds(options.kinds)
-            self._records = ArrowRows(self._schema, named=True)
+            self._records = ArrowRows(self._schema, named=True, option="columns")
 
     @property
     def empty(self) -> Columns | None:
@@ -43,7 +43,7 @@ class TableRows:
             schema = self._schema_for(records)
             if schema is None:
                 return Columns(arrow().table({})), dict(enumerate(map(why_no_row, records)))
-            self._records = ArrowRows(schema, named=False)
+            self._records = ArrowRows(schema, named=False, option="columns")
         table, rejected = self._records.of(records)
         columns = Columns(table)
         return (self.fitted(columns) if len(columns) else columns), rejected
@@ -116,7 +116,7 @@ class TableRows:
                 f"the table {self._options.table[0]!r} does not take it: {error}"
             ) from None
         if self._records is not None and not found.equals(self._schema):
-            self._records = ArrowRows(found, named=False)
+            self._records = ArrowRows(found, named=False, option="columns")
         self._hold(found)
 
     def _hold(self, schema: Any) -> None:

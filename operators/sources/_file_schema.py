@@ -20,6 +20,7 @@ __all__ = [
     "Schema",
     "checked_schema",
     "described",
+    "in_python",
     "is_known",
     "known_types",
     "lacking",
@@ -37,7 +38,9 @@ FORMATS = ("ndjson", "csv", "parquet")
 Schema = dict[str, str]
 """The type of each column by name, as DuckDB writes types."""
 
-_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\([\w\s,\"()\[\]]+\))?(\[\d*\])*\Z")
+_TYPE = re.compile(
+    r"[A-Za-z][A-Za-z0-9_ ]*(\((?:[\w\s,()\[\]]|\"(?:[^\"]|\"\")+\")+\))?(\[\d*\])*\Z"
+)
 _OF_PYTHON: dict[type, str] = {
     bool: "BOOLEAN",
     int: "BIGINT",
@@ -60,6 +63,8 @@ PLAIN = frozenset(
 
 _OBJECT = 4 << 20
 """Bytes that one row of NDJSON may take."""
+
+_HUGE = re.compile(r"(?<![\w\"'])HUGEINT(?=[\[\],)]|\Z)")
 
 
 def checked_schema(schema: Mapping[str, str | type] | None) -> Schema | None:
@@ -100,8 +105,14 @@ def schema_text(schema: Schema) -> str:
         "word": "VARCHAR",
     }
     """
-    lines = [f'    "{name}": "{kind}",' for name, kind in schema.items()]
+    lines = [f"    {in_python(name)}: {in_python(kind)}," for name, kind in schema.items()]
     return "\n".join(["schema={", *lines, "}"])
+
+
+def in_python(text: str) -> str:
+    """Text as Python reads it back, in double quotes where that is simple."""
+    plain = '"' not in text and "\\" not in text and text.isprintable()
+    return f'"{text}"' if plain else repr(text)
 
 
 def quoted(name: str) -> str:
@@ -134,9 +145,31 @@ def reader(
 
 
 def described(link: Link, reading: str) -> Schema:
-    """The columns that are read, as DuckDB sees them."""
+    """The columns that are read, as DuckDB sees them; whole numbers in 64 bits where they fit."""
     rows = link.rows(f"describe select * from {reading}")
-    return {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
+    found = {str(row[0]): "VARCHAR" if row[1] == '"NULL"' else str(row[1]) for row in rows}
+    return found | _narrower(link, reading, found)
+
+
+def _narrower(link: Link, reading: str, schema: Schema) -> Schema:
+    """The columns of 128 bits that need but 64.
+
+    To DuckDB 1 has no sign and -1 has one, and what holds both is HUGEINT, however small they are.
+    """
+    narrow = {name: _HUGE.sub("BIGINT", kind) for name, kind in schema.items()}
+    narrow = {name: kind for name, kind in narrow.items() if kind != schema[name]}
+    found: Schema = {}
+    for name, kind in narrow.items():
+        column = quoted(name)
+        try:
+            ((values, _),) = link.rows(
+                f"select count({column}), max(hash(cast({column} as {kind}))) from {reading}"
+            )
+        except Broken:
+            continue  # It holds numbers that are as large.
+        if values:
+            found[name] = kind
+    return found
 
 
 def lacking(asked: frozenset[str], schema: Schema) -> str | None:

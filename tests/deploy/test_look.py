@@ -107,6 +107,13 @@ def test_the_text_has_a_section_for_each_and_a_declaration_that_is_python(
     assert '"Creation_Time": "BIGINT",' in declared
 
 
+def test_what_holds_both_signs_takes_no_more_room_than_it_needs() -> None:
+    written("small.json", lines({"n": 1, "o": {"n": [1]}}, {"n": -1, "o": {"n": [-1]}}))
+    assert look(["small.json"]).schema == {"n": "BIGINT", "o": "STRUCT(n BIGINT[])"}
+    written("large.json", lines({"n": 2**63, "o": 1}, {"n": -1, "o": -1}))
+    assert look(["large.json"]).schema == {"n": "HUGEINT", "o": "BIGINT"}
+
+
 @pytest.mark.parametrize("paths", [["data"], ["data/*.json"], ["data/a.json", "data/b.json"]])
 def test_the_declaration_reads_these_files_in_a_graph(paths: list[str]) -> None:
     rows = [

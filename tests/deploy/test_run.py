@@ -61,6 +61,15 @@ numbers.map(wait, name="slow").to("out", sinks.collect([]))
 """
 
 
+FILES = """\
+from thalweg import Graph
+from thalweg.operators import sinks, sources
+graph = Graph("files")
+rows = graph.read("rows", sources.files("rows.json", format="ndjson"))
+rows.to("out", sinks.collect([]))
+"""
+
+
 class Running:
     """A started `thalweg run` whose standard error is read line by line."""
 
@@ -267,6 +276,17 @@ def test_a_third_signal_ends_the_process_at_once(launch: Launch) -> None:
     running.signal(signal.SIGTERM)
     status, _ = running.end()
     assert status == -signal.SIGTERM
+
+
+def test_the_columns_that_were_seen_in_files_are_printed(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text('{"n": 1, "word": "a"}\n')
+    running = launch(FILES)
+    running.line(r"rows: the columns are held as")
+    running.line(r"^schema=\{")
+    running.line(r'^    "n": "BIGINT",')
+    running.line(r'^    "word": "VARCHAR",')
+    running.line(r"^\}")
+    assert running.process.wait(30) == 0
 
 
 def test_a_job_that_is_still_opening_is_stopped(launch: Launch) -> None:

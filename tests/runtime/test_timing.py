@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from thalweg import BatchFunction, Graph, GraphError, KeyedState, Operator, Stream
+from thalweg.operators import aggregates, group_by, where
 from thalweg.testing import CollectingSink, scripted
 
 
@@ -173,8 +174,22 @@ REFUSED: dict[str, tuple[Callable[[Graph], Stream[Any]], str]] = {
     ),
     "a batch function between": (
         lambda g: _timed(g).map_batch(list, name="all").via("op", Aged()),
-        "'op' stands below the batch function 'all', which hides which record became which. Say "
-        "event_time below it",
+        "'op' stands below the batch function 'all', which hides which record became which. Put "
+        "map or filter in its place",
+    ),
+    "a condition in SQL between": (
+        lambda g: _timed(g).via("some", where("n > 1")).via("op", Aged()),
+        "'op' stands below the operator on columns 'some', which hides which record became which. "
+        "Put map or filter in its place",
+    ),
+    "groups between": (
+        lambda g: (
+            _timed(g)
+            .via("groups", group_by("n", measures={"n_": aggregates.count()}), volatile=True)
+            .via("op", Aged())
+        ),
+        "'op' stands below the operator on columns 'groups', which hides which record became "
+        "which. Say event_time below it, or use map",
     ),
     "memory between": (
         lambda g: _timed(g).via("memory", Remembering(), volatile=True).via("op", Aged()),

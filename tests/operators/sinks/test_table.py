@@ -116,6 +116,18 @@ async def test_columns_that_come_later_are_added_and_types_become_wide_enough() 
 
 
 @pytest.mark.asyncio
+async def test_a_record_with_another_field_is_rejected_and_told_what_to_say() -> None:
+    sink, tables = await opened(sinks.table("t"))
+    assert await sink.write([{"n": 1}]) is None
+    refused = await sink.write([{"n": 2}, {"n": 3, "text": "a"}])
+    assert isinstance(refused, Outcome)
+    told = "there is no column for the field 'text': name the columns to be written with columns="
+    assert {at: str(error) for at, error in refused.rejected.items()} == {1: told}
+    assert rows(tables, "from t order by n") == [{"n": 1}, {"n": 2}]
+    await sink.close()
+
+
+@pytest.mark.asyncio
 async def test_the_last_of_several_rows_with_one_key_counts_and_null_is_a_key() -> None:
     sink, tables = await opened(sinks.table("t", mode="update", key=["a", "b"]))
     await sink.write_columns(columns(a=["x", None, "x"], b=[1, 1, 1], n=[1, 2, 3]))

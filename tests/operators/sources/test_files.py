@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import gzip
 import importlib
@@ -182,6 +183,27 @@ def test_bad_rows_in_a_late_piece_do_not_repeat_the_early_ones(
     rows, letters = run(path, schema={"n": int})
     assert [row["n"] for row in rows] == [n for n in range(60_000) if n != 55_000]
     assert [letter.origin and letter.origin.position for letter in letters] == [55_000]
+
+
+def test_whole_numbers_of_both_signs_are_plain_numbers(tmp_path: Path) -> None:
+    nested = {"list": [1, -1], "HUGEINT": {"n": 1}}
+    path = write(tmp_path / "1.json", {"n": 1, "o": nested}, {"n": -1, "o": {"HUGEINT": {"n": -1}}})
+    rows, _ = run(path)
+    assert rows == [{"n": 1, "o": nested}, {"n": -1, "o": {"list": None, "HUGEINT": {"n": -1}}}]
+    assert [type(row["n"]) for row in rows] == [int, int]
+    assert "Decimal" not in repr(rows)
+
+
+def test_the_columns_that_are_logged_can_be_pasted_whatever_their_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = {'a"b': 1, "back\\slash\n": "x", "o": {"@type": "t", "it's-": [{"$.": 2, '"': 3}]}}
+    path = write(tmp_path / "1.json", row)
+    with caplog.at_level("INFO", logger="thalweg.sources"):
+        rows, _ = run(path)
+    logged = caplog.messages[0].partition("schema=")[2]
+    again, letters = run(path, schema=ast.literal_eval(logged))
+    assert (again, letters) == (rows, []) == ([row], [])
 
 
 def test_the_first_file_with_rows_decides_which_columns_there_are(tmp_path: Path) -> None:

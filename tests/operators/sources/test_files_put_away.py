@@ -41,6 +41,7 @@ def test_what_a_job_had_read_when_it_ended_is_put_away_by_the_next(
     folder.mkdir()
     for n in range(3):
         (folder / f"{n}.json").write_text(f'{{"n": {n}}}\n')
+    wait_until_old(folder)
 
     async def start(**options: Any) -> None:
         graph = Graph("put_away")
@@ -58,6 +59,18 @@ def test_what_a_job_had_read_when_it_ended_is_put_away_by_the_next(
     assert names(folder) == ["1.json"], "another file by now, which nobody has read"
     if clean == "archive":
         assert names(archive) == ["0.json", "2.json"]
+
+
+def wait_until_old(folder: Path) -> None:
+    """Wait until what is noted from now on is newer than these files by more than clocks are off.
+
+    A job may start and read within that time, and then nobody knows which files it has read.
+    """
+    newest, probe = max(path.stat().st_ctime_ns for path in folder.iterdir()), folder / ".probe"
+    probe.touch()
+    while probe.stat().st_ctime_ns < newest + 50_000_000:
+        probe.touch()
+    probe.unlink()
 
 
 def test_files_of_one_name_stand_beside_one_another_in_the_archive(tmp_path: Path) -> None:
