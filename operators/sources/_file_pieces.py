@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.contracts import Columns, DataError, MisconfiguredError, Rejected, arrow, dataclass
@@ -74,8 +75,11 @@ def pieces_of(
     file comes in one piece, of which no row is read.
     """
 
-    def again(count: int) -> Any:
-        return _read_again(file, kind, schema, wanted, max_ratio, count)
+    def unread(rows: str, size: int, odd: bool) -> Columns | None:
+        if digest is None or start:
+            return None
+        again = partial(_read_again, file, kind, schema, wanted, max_ratio)
+        return digest.columns(link, rows, size, odd, again)
 
     at = start
     held = {name: schema[name] for name in wanted}
@@ -84,7 +88,7 @@ def pieces_of(
             plain = open_until_read.enter_context(inflated(file.path, max_ratio))
             reading = _Reading(link, file.path, plain, kind, held)
             size = os.path.getsize(plain)
-            for piece in _pieces(reading, at, None if start else digest, again):
+            for piece in _pieces(reading, at, unread):
                 at = piece.end
                 yield piece
             _check_size(reading, size)
@@ -98,7 +102,7 @@ def pieces_of(
 
 
 def _pieces(
-    reading: _Reading, start: int, digest: FileDigest | None, again: Callable[[int], Any]
+    reading: _Reading, start: int, unread: Callable[[str, int, bool], Columns | None] | None = None
 ) -> Iterator[Piece]:
     kind, link, at = reading.kind, reading.link, start
     if kind != "parquet" and os.path.getsize(reading.plain) == 0:
@@ -114,12 +118,11 @@ def _pieces(
     if kind == "parquet":
         _check_columns(reading)
     query = _query(reading, header)
-    if digest is not None:
-        size, odd = os.path.getsize(reading.plain), _tells_odd(reading)
-        columns = digest.columns(link, query, size, odd, again)
-        if columns is not None:
-            if len(columns):
-                yield Piece(columns, range(len(columns)))
+    if unread is not None:
+        found = unread(query, os.path.getsize(reading.plain), _tells_odd(reading))
+        if found is not None:
+            if len(found):
+                yield Piece(found, range(len(found)))
             return
     try:
         for table in _tables(link, query, len(reading.schema), at):

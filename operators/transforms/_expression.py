@@ -178,7 +178,7 @@ class Evaluation:
             raise DataError(str(error).splitlines()[0]) from None
         except duckdb.NotImplementedException as error:
             raise DataError(
-                f"SQL does not know one of the types {columns.table.schema.types}: "
+                f"SQL does not know one of the types {table.schema.types}: "
                 f"{str(error).splitlines()[0]}"
             ) from None
         finally:
