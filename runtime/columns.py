@@ -8,7 +8,7 @@ from threading import Lock
 from time import thread_time
 from typing import Any, TypeVar, cast, overload
 
-from .errors import MissingExtra
+from .errors import MisconfiguredError, MissingExtra
 
 __all__ = ["Columns", "Late", "Row", "Unread", "arrow", "values_in"]
 
@@ -229,7 +229,8 @@ class _Once:
 def values_in(column: Any) -> list[object]:
     """The values of one column; times in microseconds, since Python has none in nanoseconds.
 
-    Numbers without a null are read from memory as they stand.
+    A date or time that Python does not have, such as one in the year 10000, is text. Numbers
+    without a null are read from memory as they stand.
     """
     if "[ns" in str(column.type):
         column = column.cast(_without_nanoseconds(column.type), safe=False)
@@ -238,11 +239,34 @@ def values_in(column: Any) -> list[object]:
     for chunk in chunks:
         code = _PLAIN.get(str(chunk.type))
         if code is None or chunk.null_count:
-            values += chunk.to_pylist()
+            try:
+                values += chunk.to_pylist()
+            except (OverflowError, ValueError):
+                values += map(_value_or_text, chunk)
         elif len(chunk):
             whole: Any = memoryview(chunk.buffers()[1]).cast("B")
             values += whole.cast(code)[chunk.offset : chunk.offset + len(chunk)].tolist()
     return values
+
+
+def _value_or_text(scalar: Any) -> object:
+    """A value, or the text of a date or time that Python does not have."""
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError) as error:
+        pa, count = arrow(), getattr(scalar, "value", None)
+        if not isinstance(count, int):
+            raise MisconfiguredError(
+                f"a {scalar.type} holds a date or time that Python does not have ({error}): take "
+                "it out above as text, as by derive with a cast to varchar"
+            ) from None
+        most = _INFINITE.get(type(scalar).__name__)
+        if most is not None and abs(count) == most:
+            return "infinity" if count > 0 else "-infinity"
+        kind = scalar.type
+        if pa.types.is_timestamp(kind) and kind.tz is not None:
+            return f"{pa.scalar(count, pa.timestamp(kind.unit)).cast(pa.string()).as_py()}+00:00"
+        return scalar.cast(pa.string()).as_py()
 
 
 def _without_nanoseconds(kind: Any) -> Any:
@@ -266,6 +290,9 @@ def _without_nanoseconds(kind: Any) -> Any:
         return made(_without_nanoseconds(kind.value_type))
     return kind
 
+
+_INFINITE = {"Date32Scalar": 2**31 - 1, "TimestampScalar": 2**63 - 1}
+"""What DuckDB has for a time that never comes."""
 
 _PLAIN: dict[str, Any] = {
     "int64": "q",

@@ -18,12 +18,15 @@ from ._tame_lines import LONGEST
 __all__ = ["CsvHeader", "csv_header", "csv_reader", "goes_on", "opened_csv", "records"]
 
 _DELIMITERS = ",;\t|"
+_SAID = "sep="
+"""What Excel writes above a header, with what separates the cells."""
+
 _OPENING = {delimiter: delimiter + '"' for delimiter in _DELIMITERS}
 
 
 @dataclass(frozen=True, slots=True)
 class CsvHeader:
-    """How a file is to be read: `above` counts the blank lines before the header."""
+    """How a file is to be read: `above` counts the lines before the header, which tell nothing."""
 
     delimiter: str
     names: tuple[str, ...]
@@ -38,14 +41,16 @@ def opened_csv(path: str) -> TextIO:
 def csv_header(path: str) -> CsvHeader | None:
     """The header of a file; None where it has none, since nothing is in it."""
     with opened_csv(path) as file:
-        above = 0
+        above, said = 0, ""
         for first in iter(lambda: file.readline(LONGEST), ""):
-            if first.strip("\r\n"):
+            bare = first.strip("\r\n")
+            if bare and (said or bare[:-1] != _SAID or bare[-1] not in _DELIMITERS):
                 break
+            said = said or bare[-1:]
             above += 1
         else:
             return None
-        delimiter = max(_DELIMITERS, key=_outside_quotes(first).count)
+        delimiter = said or max(_DELIMITERS, key=_outside_quotes(first).count)
         reading = csv.reader(chain([first], file), delimiter=delimiter)
         try:
             cells = next(reading)

@@ -80,7 +80,13 @@ def partial_groups(
     for at in placed:
         # Which row it is, in the place of what stands there.
         said[count + at] = table.column(kernels[at].column).take(said[count + at])
-    values = [one.to_pylist() for one in said]
+    try:
+        values = [one.to_pylist() for one in said]
+    except (OverflowError, ValueError) as error:
+        raise MisconfiguredError(
+            f"the groups by {list(keys)} hold a date or time that Python does not have ({error}): "
+            "leave such rows out above, as by where(\"at < '10000-01-01'\")"
+        ) from None
     for at, there in zip(odd, values[count + len(kernels) :], strict=True):
         most = values[count + at]
         values[count + at] = [math.nan if nan else m for m, nan in zip(most, there, strict=True)]

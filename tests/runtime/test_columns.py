@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from prometheus_client.registry import CollectorRegistry
 
-from thalweg import BatchFunction, DeadLetter, Graph, GraphError, Read, Sink, Source
+from thalweg import (
+    BatchFunction,
+    DeadLetter,
+    Graph,
+    GraphError,
+    MisconfiguredError,
+    Read,
+    Sink,
+    Source,
+)
 from thalweg.operators import sinks, sources
 from thalweg.runtime.contracts import ColumnOperator, Columns, Context, Row, Trigger
 from thalweg.runtime.progress import Progress
@@ -351,3 +360,28 @@ def test_a_batch_function_gets_records() -> None:
     graph.run()
     assert out == numbers(0, 2000).rows()
     assert kinds == {list}
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "text"),
+    [
+        (pa.date32(), 2_932_897, "10000-01-01"),
+        (pa.date32(), -719_893, "-0001-01-01"),
+        (pa.date32(), 2**31 - 1, "infinity"),
+        (pa.timestamp("us"), -(2**63 - 1), "-infinity"),
+        (pa.timestamp("us"), 253_402_300_800_000_000, "10000-01-01 00:00:00.000000"),
+        (pa.timestamp("us", "UTC"), 253_402_300_800_000_000, "10000-01-01 00:00:00.000000+00:00"),
+    ],
+)
+def test_times_that_python_does_not_have_are_text_in_rows(kind: Any, count: int, text: str) -> None:
+    number = pa.int32() if kind == pa.date32() else pa.int64()
+    column = pa.array([0, None, count], number).cast(kind)
+    first, *rest = (row["at"] for row in Columns(pa.table({"at": column})).rows())
+    assert isinstance(first, dt.date)
+    assert rest == [None, text]
+
+
+def test_a_list_of_times_that_python_does_not_have_is_told() -> None:
+    column = pa.array([[2_932_897]], pa.list_(pa.int32())).cast(pa.list_(pa.date32()))
+    with pytest.raises(MisconfiguredError, match="holds a date or time that Python does not have"):
+        Columns(pa.table({"at": column})).rows()

@@ -116,3 +116,39 @@ def test_a_part_of_an_object_is_a_key_when_it_is_taken_out(tmp_path: Path) -> No
     )
     graph.run()
     assert rows == [{"name": "ann", "n": 1}]
+
+
+@pytest.mark.parametrize("measure", ["count", "max"])
+def test_a_group_of_a_time_that_python_does_not_have_is_told(tmp_path: Path, measure: str) -> None:
+    (tmp_path / "a").write_text('{"d": "10000-01-01"}\n')
+    graph = Graph("late")
+    schema = {"d": "DATE"}
+    read = graph.read("files", sources.files(tmp_path / "a", format="ndjson", schema=schema))
+    keys = ("d",) if measure == "count" else ()
+    measures = {"x": aggregates.count() if measure == "count" else aggregates.max("d")}
+    grouped = read.via("groups", group_by(*keys, measures=measures), volatile=True)
+    grouped.to("rows", sinks.collect(list[Row]()))
+    with pytest.raises(JobFailed, match=r"Python does not have .* leave such rows out above"):
+        graph.run()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sep=;\r\na;b\r\n1;2\r\n", {"a": 1, "b": 2}),
+        ("\nsep=,\n\na,b;c\n1,2\n", {"a": 1, "b;c": 2}),
+        ("sep=x\n1\n", {"sep=x": 1}),
+    ],
+)
+def test_what_excel_writes_above_the_header_is_taken_at_its_word(
+    tmp_path: Path, text: str, expected: Row
+) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode())
+    assert run(tmp_path / "a.csv") == ([expected], [])
+
+
+def test_lines_below_it_are_told_as_an_editor_counts_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sep=;\na;b\n1;2\n3;4;5\n")
+    rows, told = run(tmp_path / "a.csv")
+    assert rows == [{"a": 1, "b": 2}]
+    assert [one.partition(":")[0] for one in told] == [", line 4"]
