@@ -121,18 +121,10 @@ class Merge:
 
     async def wait(self, seconds: float | None = None) -> None:
         """Return when there may be something to take, when woken, or after `seconds`."""
-        open_channels = [
-            channel
-            for index, channel in enumerate(self._channels)
-            if index not in self._ended and index not in self._ahead
-        ]
-        if (
-            self._woken
-            or self._due is not None
-            or any(channel.ready() for channel in open_channels)
-        ):
+        if self._woken or self.ready():
             self._woken = False
             return
+        open_channels = self._open()
         waiter = self._waiter = self._loop.create_future()
         timer = None if seconds is None else self._loop.call_later(seconds, self.wake)
         for channel in open_channels:
@@ -154,8 +146,15 @@ class Merge:
             self._waiter.set_result(None)
 
     def ready(self) -> bool:
-        """Whether there may be something to take."""
-        return any(channel.ready() for channel in self._channels)
+        """Whether there may be something to take: what a barrier holds back is not."""
+        return self._due is not None or any(channel.ready() for channel in self._open())
+
+    def _open(self) -> list[Channel]:
+        return [
+            channel
+            for index, channel in enumerate(self._channels)
+            if index not in self._ended and index not in self._ahead
+        ]
 
     def held(self) -> int:
         """How many records are waiting here."""

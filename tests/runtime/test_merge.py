@@ -113,6 +113,21 @@ async def _a_barrier_holds_its_input_back() -> None:
     assert inputs.out() == [Barrier(2)]
 
 
+async def _what_a_barrier_holds_back_is_not_there_yet() -> None:
+    # Else an actor that asks before it waits would ask for ever, and nobody else had a turn.
+    inputs = Inputs(2)
+    await inputs.put(0, Barrier(1), Watermark(3), "a")
+    assert inputs.merge.ready()
+    assert inputs.out() == []
+    assert not inputs.merge.ready()
+    await inputs.put(1, Barrier(1))
+    assert inputs.merge.ready()
+    assert inputs.out() == [Barrier(1), "a"]
+    await inputs.put(1, Watermark(4), End())
+    assert inputs.out() == [Watermark(3)]
+    assert not inputs.merge.ready()
+
+
 async def _an_ended_input_counts_as_aligned() -> None:
     inputs = Inputs(2)
     await inputs.put(0, End())
@@ -146,6 +161,7 @@ async def _inputs_take_turns() -> None:
         _an_idle_input_holds_no_watermark_back,
         _inputs_that_are_all_idle_are_idle_together,
         _a_barrier_holds_its_input_back,
+        _what_a_barrier_holds_back_is_not_there_yet,
         _an_ended_input_counts_as_aligned,
         _the_end_aligns_a_barrier_and_frees_a_watermark,
         _inputs_take_turns,
