@@ -25,6 +25,7 @@ from .watchdog import Blocked
 
 if TYPE_CHECKING:
     from aiohttp import web
+    from aiohttp.typedefs import Handler, Middleware
     from prometheus_client import CollectorRegistry
 
 __all__ = ["HttpServer", "Pages"]
@@ -133,7 +134,8 @@ class HttpServer:
 
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        application = web.Application()
+        near = self.address.loopback
+        application = web.Application(middlewares=[_asked_by_this_machine()] if near else [])
         routes = {
             "/metrics": self._pages.metrics,
             "/healthz": self._pages.healthz,
@@ -157,6 +159,26 @@ class HttpServer:
         self._ready.set()
         await self._stopped.wait()
         await runner.cleanup()
+
+
+def _asked_by_this_machine() -> Middleware:
+    """Refuses to set anything, or to look into tables, for who asks under another name.
+
+    A page of another site, open in a browser of this machine, could have its own name lead here;
+    the browser would then take both for one site, and let the page read what is answered.
+    """
+    from aiohttp import web
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = request.headers.get("Host", "localhost").rpartition("]")[0].removeprefix("[")
+        name = name or request.headers.get("Host", "localhost").partition(":")[0]
+        if request.method in ("GET", "HEAD") or Address(name, 0).loopback:
+            return await handler(request)
+        told = f"this answers who asks for localhost or 127.0.0.1, not for {name[:100]!r}\n"
+        return web.Response(status=421, text=told)
+
+    return check
 
 
 def _handler(

@@ -77,7 +77,7 @@ def _of_lines(link: Link, plain: str, shown: str) -> Schema | None:
         found = described(link, reader(sample.name, "ndjson", None, sample=_ROWS))
         doubtful = [n for n, kind in found.items() if kind == "DOUBLE" and n not in fractions]
         found |= dict.fromkeys(_huge(link, sample.name, doubtful), "HUGEINT")
-    # What is of several types is text, as it stands there.
+    # What is of several types is text.
     return {name: _JSON.sub("VARCHAR", kind) for name, kind in found.items()}
 
 

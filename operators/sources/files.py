@@ -215,12 +215,12 @@ class Files(Source[Row]):
         while len(self._opened) < _AHEAD and self._waiting:
             if self._log.schema is None and next(iter(self._waiting)).path not in self._bare:
                 await self._see_schema()
-            self._opened.append(self._start(self._waiting.next()))
+            self._opened.append(await self._start(self._waiting.next()))
         if not (self._follow or self._waiting):
             assert self._engine is not None
             self._engine.end()
 
-    def _start(self, file: Found) -> OpenedFile:
+    async def _start(self, file: Found) -> OpenedFile:
         assert self._engine is not None
         schema = self._log.schema or {}
         self._bare.discard(file.path)
@@ -232,6 +232,8 @@ class Files(Source[Row]):
                     f"{file.path} was read in part, and is another file now: {FORGET}"
                 )
             start = mark.last + 1
+            # It may be that all of it has arrived, and the job was killed before it was put away.
+            await self._cleaner.arrived(file.path, mark.last)
         wanted = [name for name in schema if self.wanted is None or name in self.wanted]
         link = self._engine.link()
         pieces = pieces_of(

@@ -198,6 +198,41 @@ def test_nothing_can_be_changed() -> None:
         assert ask(server, "/metrics", method="HEAD")[::2] == (200, "")
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:9464", 200),
+        ("127.0.0.1:9464", 200),
+        ("127.8.9.1", 200),
+        ("[::1]:9464", 200),
+        ("evil.example", 421),
+        ("evil.example:9464", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("[fe80::1]:9464", 421),
+        ("", 421),
+    ],
+)
+def test_who_asks_under_another_name_sets_nothing(host: str, status: int) -> None:
+    world = World()
+    pages = replace(world.pages(), adjust=lambda node, wanted: {"node": node})
+    server = HttpServer(Address("127.0.0.1", 0), pages)
+    server.start()
+    with contextlib.ExitStack() as ends:
+        ends.callback(server.stop)
+        address = server.address
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=30)
+        ends.callback(connection.close)
+        sent = {"Host": host, "Content-Type": "application/json"}
+        connection.request("PATCH", "/nodes/score", body=b'{"max_in_flight": 2}', headers=sent)
+        answer = connection.getresponse()
+        assert answer.status == status
+        told = answer.read().decode()
+        assert (status == 200) == ("this answers who asks for localhost" not in told)
+        connection.request("GET", "/readyz", headers={"Host": host})
+        assert connection.getresponse().status == 200
+
+
 def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = Address("127.0.0.1", taken.getsockname()[1])

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from thalweg import Graph, Row
+from thalweg import Bookmark, Graph, Read, Row
 from thalweg.operators import sinks, sources
+from thalweg.testing import HeldFence, context, run_virtual
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("duckdb")
@@ -59,6 +60,35 @@ def test_what_a_job_had_read_when_it_ended_is_put_away_by_the_next(
     assert names(folder) == ["1.json"], "another file by now, which nobody has read"
     if clean == "archive":
         assert names(archive) == ["0.json", "2.json"]
+
+
+def test_a_file_of_which_all_had_arrived_when_the_job_was_killed_is_put_away(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"n": 1}\n{"n": 2}\n')
+
+    async def part(mark: dict[str, Bookmark] | None) -> dict[str, Bookmark]:
+        source = sources.files(path, format="ndjson", schema={"n": int}, clean="delete")
+        await source.open(context(fence=HeldFence()))
+        if mark is not None:
+            await source.seek(mark)
+        found: dict[str, Bookmark] = {}
+        while (read := await source.read(1024)) is not None:
+            if isinstance(read, Read) and read.lane and len(read.positions):
+                found[read.lane] = Bookmark(read.positions[-1], read.note)
+                break
+        await source.close()
+        return found
+
+    async def main() -> None:
+        # Both rows are in an epoch that was committed, and the end of the file is not.
+        mark = await part(None)
+        assert path.exists()
+        assert await part(mark) == {}
+        assert not path.exists()
+
+    run_virtual(main)
 
 
 def wait_until_old(folder: Path) -> None:
