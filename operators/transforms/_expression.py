@@ -58,7 +58,9 @@ def columns_of(expression: str, what: str) -> frozenset[str]:
     for part in _parts(node["select_list"][0]):
         kind = part.get("class")
         if kind == "POSITIONAL_REFERENCE":
-            raise ValueError(f"{what} calls columns by their names, not by a number: {expression!r}")
+            raise ValueError(
+                f"{what} calls columns by their names, not by a number: {expression!r}"
+            )
         if kind in ("SUBQUERY", "STAR", "WINDOW"):
             raise ValueError(
                 f"{what} is worked out for each row alone, so it has no "
