@@ -72,7 +72,7 @@ class FileDigest:
         """
         if size > LARGEST:
             return None
-        if self._rest:
+        if self._rest > 0:  # Of several threads, each may take one off the last one.
             self._rest -= 1
             return None
         try:
@@ -82,15 +82,16 @@ class FileDigest:
         except Broken:
             self._rest = _REST  # As with a row that does not fit, which is looked for elsewhere.
             return None
-        columns = [column.to_pylist() for column in found.columns]
-        *told, counts, odds = columns
-        many = sum(counts)
-        if any(odds) or not SharedGroups.are_few(len(counts), many):
+        # First what tells whether it was of use: of a million groups the others are large.
+        *others, counts, odds = found.columns
+        many = sum(counts.to_pylist())
+        if not SharedGroups.are_few(len(counts), many) or any(odds.to_pylist()):
             self._rest = _REST
             return None
+        told = [column.to_pylist() for column in others]
         unread = Unread(many, self._schema, lambda: read(many))
         count = len(self._shared.keys)
-        groups = list(zip(*told[:count], strict=True)) if count else [()] * len(counts)
+        groups = list(zip(*told[:count], strict=True)) if count else [()]
         self._shared.put(unread, groups, list(map(_numbers, told[count:])))
         return unread
 

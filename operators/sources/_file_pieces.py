@@ -228,13 +228,12 @@ def _read_again(
     engine = Engine()
     with closing(engine), closing(engine.link()) as link:
         pieces = list(pieces_of(link, file, kind, schema, wanted=wanted, max_ratio=max_ratio))
-    table = Columns.join([piece.columns for piece in pieces]).table
-    if table.num_rows != count or any(piece.rejected for piece in pieces):
+    if sum(len(one.columns) for one in pieces) != count or any(one.rejected for one in pieces):
         raise MisconfiguredError(
             f"{file.path} is another file than a moment ago: a file has to appear whole, as by a "
             "rename, and stay until its rows have arrived"
         )
-    return table
+    return Columns.join([one.columns for one in pieces]).table
 
 
 def _check_header(header: CsvHeader, reading: _Reading) -> None:

@@ -267,8 +267,9 @@ def test_rows_are_read_for_a_sink_and_for_a_fraction_as_a_key(
     assert unread == []
 
 
+@pytest.mark.parametrize("left", [8, 0])
 def test_rows_can_be_read_later_while_the_file_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(self: SharedGroups, columns: Columns) -> None:
         assert isinstance(columns, Unread)
@@ -282,7 +283,7 @@ def test_rows_can_be_read_later_while_the_file_is_the_same(
 
     def changed(self: FileDigest, *args: Any) -> Columns | None:
         found = columns(self, *args)
-        write(tmp_path / "in", "ndjson", [numbered(8)])
+        write(tmp_path / "in", "ndjson", [numbered(left)])
         return found
 
     monkeypatch.setattr(FileDigest, "columns", changed)
