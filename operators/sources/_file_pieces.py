@@ -5,6 +5,7 @@ What only CSV needs, or only a file of which a row does not fit, is imported whe
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.contracts import Columns, DataError, MisconfiguredError, Rejected, arrow, dataclass
 from ._engine import Broken, Engine, Link, OutOfMemory
 from ._file_listing import Found
-from ._file_schema import Format, Schema, described, quoted, reader
+from ._file_schema import Format, Schema, described, quoted, reader, text
 from ._inflated import inflated
 from ._piece import Piece
 from ._whole_numbers import as_read, columns, oddness
@@ -110,8 +111,7 @@ def _pieces(
         _check_columns(reading)
     query = _query(reading, header)
     if digest is not None:
-        size, odd = os.path.getsize(reading.plain), _tells_odd(reading)
-        columns = digest.columns(link, query, size, odd, again)
+        columns = digest.columns(link, query, _size(reading), _tells_odd(reading), again)
         if columns is not None:
             if len(columns):
                 yield Piece(columns, range(len(columns)))
@@ -190,6 +190,16 @@ def _query(
     if odd or bad or not asked:
         asked.append(f"coalesce({odd or 'false'}, false) as odd")
     return f"select {', '.join(asked)} from {source}"
+
+
+def _size(reading: _Reading) -> int:
+    """Bytes of the file; of Parquet one for each value at least, since those alike take none."""
+    size = os.path.getsize(reading.plain)
+    if reading.kind != "parquet":
+        return size
+    name = text(glob.escape(os.path.abspath(reading.plain)))
+    ((rows,),) = reading.link.rows(f"select num_rows from parquet_file_metadata([{name}])")
+    return max(size, int(rows) * len(reading.schema))
 
 
 def _tells_odd(reading: _Reading) -> bool:

@@ -219,6 +219,18 @@ def test_a_large_file_is_read_in_pieces(
     assert unread == [False]
 
 
+def test_a_file_of_parquet_is_as_large_as_its_rows_are_many(
+    tmp_path: Path, unread: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", "parquet", [[dict.fromkeys(SCHEMA) | {"a": "p", "k": 1}] * 50_000])
+    (path,) = (tmp_path / "in").iterdir()
+    monkeypatch.setattr(room, "LARGEST", 50_000)
+    assert path.stat().st_size < room.LARGEST
+    found, _ = run(tmp_path / "in", "parquet", counts())
+    assert found["counts"] == [{"a": "p", "rows": 50_000, "total": 50_000}]
+    assert unread == [False]
+
+
 def _below(what: str) -> Iterator[tuple[str, Any]]:
     yield from counts().items()
     if what == "rows":
