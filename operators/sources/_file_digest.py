@@ -58,6 +58,8 @@ class FileDigest:
             return None
         if any(schema.get(key) not in _KEYS for key in digest.keys):
             return None
+        if not {*digest.keys, *(one.column for one in digest.kernels)}.issuperset(schema):
+            return None  # What else a measure says that it looks at, nobody would look at.
         if any(not _can_be_asked(kernel, schema) for kernel in digest.kernels):
             return None
         return FileDigest(digest, schema)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from thalweg import DeadLetter, Graph, JobFailed, Row, State
 from thalweg.operators import aggregates, cube, group_by, rollup, sinks, sources, where, windows
+from thalweg.operators.aggregates.sum import Sum
 from thalweg.operators.sources import _file_digest as room
 from thalweg.operators.sources._file_digest import FileDigest
 from thalweg.operators.transforms._shared_groups import SharedGroups
@@ -258,6 +259,47 @@ def test_rows_are_read_where_somebody_wants_more_than_groups(
     found, _ = run(tmp_path / "in", "ndjson", dict(_below(what)))
     assert [row["rows"] for row in found["counts"]] == [5, 4]
     assert unread == []
+
+
+class Wide(Sum):
+    """A measure that says of one column more that it looks at it."""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({"k", "x"})
+
+
+def test_rows_are_read_where_a_column_makes_no_group(tmp_path: Path, unread: list[bool]) -> None:
+    write(tmp_path / "in", "ndjson", [[*numbered(2), *numbered(1, x="none")]])
+    found, letters = run(
+        tmp_path / "in", "ndjson", {"wide": group_by(measures={"n": Wide("k")}, mode="complete")}
+    )
+    assert found["wide"] == [{"n": 1}]
+    assert len(letters) == 1
+    assert unread == []
+
+
+def test_rows_that_a_measure_refuses_are_found(tmp_path: Path, unread: list[bool]) -> None:
+    class Picky(Sum):
+        def gather_all(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+            if any(total > 9 for total in columns[0]):
+                raise ValueError("more than 9")
+            return super().gather_all(columns)
+
+    write(tmp_path / "in", "ndjson", [numbered(3), [*numbered(2), *numbered(1, k=10)], numbered(3)])
+    out, letters = list[Row](), list[DeadLetter]()
+    graph = Graph("picky")
+    read = graph.read("rows", sources.files(tmp_path / "in", format="ndjson", schema=SCHEMA))
+    groups = read.via("sums", group_by(measures={"n": Picky("k")}, mode="complete"), volatile=True)
+    groups.to("out", sinks.collect(out))
+    groups.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert unread == [True] * 3
+    assert out[-1] == {"n": 7}
+    (letter,) = letters
+    assert isinstance(letter.record, dict)
+    assert letter.record["k"] == 10
+    assert "1.ndjson', record 2" in str(letter.origin)
 
 
 def test_rows_are_read_for_a_sink_and_for_a_fraction_as_a_key(
