@@ -101,7 +101,9 @@ class FileDigest:
         names = ", ".join([*self._places.values(), *(["odd"] if odd else [])])
         keys = ", ".join(self._places[key] for key in self._shared.keys)
         asked = [keys, *self._asked] if keys else self._asked
-        asked = [*asked, "count(*)", "bool_or(odd)" if odd else "false"]
+        # Only the least and the greatest, the reader would take from what Parquet says beside the
+        # rows, where NaN is passed over; of anything more it looks at the rows.
+        asked = [*asked, "count(*)", "bool_or(odd)" if odd else "bool_or(false)"]
         source = f"({rows}) as rows{f'({names})' if names else ''}"
         grouped = f" group by {keys} order by {keys}" if keys else ""
         return f"select {', '.join(asked)} from {source}{grouped}"

@@ -180,6 +180,21 @@ def test_one_alone_has_its_groups_found_too(tmp_path: Path, unread: list[bool]) 
     assert unread == [True, True]  # Of a file with nothing in it nothing is asked.
 
 
+def test_nan_is_the_greatest_also_where_nothing_else_is_asked(
+    tmp_path: Path, unread: list[bool]
+) -> None:
+    rows = [dict.fromkeys(SCHEMA) | {"x": x} for x in (math.nan, 1.0)]
+    write(tmp_path / "in", "parquet", [rows])
+    measures = {"most": aggregates.max("x"), "rows": aggregates.count()}
+    found, _ = run(
+        tmp_path / "in", "parquet", {"most": group_by(measures=measures, mode="complete")}
+    )
+    (row,) = found["most"]
+    assert row["rows"] == 2
+    assert math.isnan(float(str(row["most"])))
+    assert unread == [True]
+
+
 def test_a_row_that_does_not_fit_is_told_and_the_others_are_counted(
     tmp_path: Path, unread: list[bool]
 ) -> None:
