@@ -17,6 +17,9 @@ __all__ = ["FileDigest"]
 LARGEST = 64 << 20
 """Bytes of a file that is read in one go: nobody can stop that, and nothing is told meanwhile."""
 
+SMALLEST = 2 << 20
+"""Bytes of a file of which to ask for the groups takes no longer than to read its rows."""
+
 _REST = 64
 """Files that are read row by row after one of which it was of no use to find the groups."""
 
@@ -58,6 +61,8 @@ class FileDigest:
             return None
         if any(schema.get(key) not in _KEYS for key in digest.keys):
             return None
+        if not {*digest.keys, *(one.column for one in digest.kernels)}.issuperset(schema):
+            return None  # What else a measure says that it looks at, nobody would look at.
         if any(not _can_be_asked(kernel, schema) for kernel in digest.kernels):
             return None
         return FileDigest(digest, schema)
@@ -70,9 +75,9 @@ class FileDigest:
         None for who has to read them, which `read`, told how many there are, does later if need be.
         With `odd` there is one more column, which says of a row whether it has to be looked at.
         """
-        if size > LARGEST:
+        if not SMALLEST <= size <= LARGEST:
             return None
-        if self._rest:
+        if self._rest > 0:  # Of several threads, each may take one off the last one.
             self._rest -= 1
             return None
         try:
@@ -82,15 +87,16 @@ class FileDigest:
         except Broken:
             self._rest = _REST  # As with a row that does not fit, which is looked for elsewhere.
             return None
-        columns = [column.to_pylist() for column in found.columns]
-        *told, counts, odds = columns
-        many = sum(counts)
-        if any(odds) or not SharedGroups.are_few(len(counts), many):
+        # First what tells whether it was of use: of a million groups the others are large.
+        *others, counts, odds = found.columns
+        many = sum(counts.to_pylist())
+        if not SharedGroups.are_few(len(counts), many) or any(odds.to_pylist()):
             self._rest = _REST
             return None
+        told = [column.to_pylist() for column in others]
         unread = Unread(many, self._schema, lambda: read(many))
         count = len(self._shared.keys)
-        groups = list(zip(*told[:count], strict=True)) if count else [()] * len(counts)
+        groups = list(zip(*told[:count], strict=True)) if count else [()]
         self._shared.put(unread, groups, list(map(_numbers, told[count:])))
         return unread
 
@@ -98,7 +104,9 @@ class FileDigest:
         names = ", ".join([*self._places.values(), *(["odd"] if odd else [])])
         keys = ", ".join(self._places[key] for key in self._shared.keys)
         asked = [keys, *self._asked] if keys else self._asked
-        asked = [*asked, "count(*)", "bool_or(odd)" if odd else "false"]
+        # Only the least and the greatest, the reader would take from what Parquet says beside the
+        # rows, where NaN is passed over; of anything more it looks at the rows.
+        asked = [*asked, "count(*)", "bool_or(odd)" if odd else "bool_or(false)"]
         source = f"({rows}) as rows{f'({names})' if names else ''}"
         grouped = f" group by {keys} order by {keys}" if keys else ""
         return f"select {', '.join(asked)} from {source}{grouped}"

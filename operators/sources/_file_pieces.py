@@ -5,6 +5,7 @@ What only CSV needs, or only a file of which a row does not fit, is imported whe
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.contracts import Columns, DataError, MisconfiguredError, Rejected, arrow, dataclass
 from ._engine import Broken, Engine, Link, OutOfMemory
 from ._file_listing import Found
-from ._file_schema import Format, Schema, described, quoted, reader
+from ._file_schema import Format, Schema, described, quoted, reader, text
 from ._inflated import inflated
 from ._piece import Piece
 from ._whole_numbers import as_read, columns, oddness
@@ -119,7 +120,7 @@ def _pieces(
         _check_columns(reading)
     query = _query(reading, header)
     if unread is not None:
-        found = unread(query, os.path.getsize(reading.plain), _tells_odd(reading))
+        found = unread(query, _size(reading), _tells_odd(reading))
         if found is not None:
             if len(found):
                 yield Piece(found, range(len(found)))
@@ -217,6 +218,16 @@ def _query(
     return f"select {', '.join(asked)} from {source}"
 
 
+def _size(reading: _Reading) -> int:
+    """Bytes of the file; of Parquet one for each value at least, since those alike take none."""
+    size = os.path.getsize(reading.plain)
+    if reading.kind != "parquet":
+        return size
+    name = text(glob.escape(os.path.abspath(reading.plain)))
+    ((rows,),) = reading.link.rows(f"select num_rows from parquet_file_metadata([{name}])")
+    return max(size, int(rows) * len(reading.schema))
+
+
 def _tells_odd(reading: _Reading) -> bool:
     """Whether what is asked for has one column more."""
     if not reading.schema:
@@ -253,13 +264,12 @@ def _read_again(
     engine = Engine()
     with closing(engine), closing(engine.link()) as link:
         pieces = list(pieces_of(link, file, kind, schema, wanted=wanted, max_ratio=max_ratio))
-    table = Columns.join([piece.columns for piece in pieces]).table
-    if table.num_rows != count or any(piece.rejected for piece in pieces):
+    if sum(len(one.columns) for one in pieces) != count or any(one.rejected for one in pieces):
         raise MisconfiguredError(
             f"{file.path} is another file than a moment ago: a file has to appear whole, as by a "
             "rename, and stay until its rows have arrived"
         )
-    return table
+    return Columns.join([one.columns for one in pieces]).table
 
 
 def _check_size(reading: _Reading, size: int) -> None:

@@ -44,10 +44,13 @@ def is_nested(kind: str) -> bool:
 
 
 def columns(wanted: Sequence[str], schema: Schema, *, bad: bool = False) -> list[str]:
-    """The columns as they are held, in SQL; with `bad` there is null where one does not fit."""
+    """The columns as they are held, in SQL; with `bad` there is null where one does not fit.
+
+    Each is called as the schema does: the header of a file may write it in another case.
+    """
     cast_to = "try_cast" if bad else "cast"
     return [
-        quoted(name)
+        f"{quoted(name)} as {quoted(name)}"
         if as_read(schema[name]) == schema[name]
         else f"{cast_to}({quoted(name)} as {schema[name]}) as {quoted(name)}"
         for name in wanted

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "columns_of"]
 
 _ROWS = "rows"
-_TOLD = 1_000
+_TOLD = 250
 """Bad rows, of different values, that are found in one go: that takes up to a second."""
 
 _PLAIN = {"where_clause", "having", "qualify", "sample"}
@@ -57,6 +57,10 @@ def columns_of(expression: str, what: str) -> frozenset[str]:
     names = set[str]()
     for part in _parts(node["select_list"][0]):
         kind = part.get("class")
+        if kind == "POSITIONAL_REFERENCE":
+            raise ValueError(
+                f"{what} calls columns by their names, not by a number: {expression!r}"
+            )
         if kind in ("SUBQUERY", "STAR", "WINDOW"):
             raise ValueError(
                 f"{what} is worked out for each row alone, so it has no "
@@ -108,8 +112,6 @@ class Evaluation:
 
     def __init__(self, query: str, expressions: Collection[str], asked: Collection[str]) -> None:
         self._query = query
-        alone = ", ".join(f"({one}\n)" for one in expressions)
-        self._alone = f"select {alone} from {_ROWS}"
         null = " or ".join(f"try({one}\n) is null" for one in expressions)
         self._doubtful = f"select {null} from {_ROWS}"
         self._looked_at = {name.lower() for name in asked}
@@ -130,7 +132,8 @@ class Evaluation:
         """Bad rows and why they are, as many as a job that is cancelled can wait for.
 
         The database says why of a single row, which takes it as long as thousands of good ones: so
-        only those are asked of which nothing comes, and the same values once.
+        only those are asked of which nothing comes, and the same values once. They are asked by the
+        query itself: of `a and b` a condition leaves out b where a is false, and a column does not.
         """
         alike = self._alike(table)
         several = list(alike.values())
@@ -140,7 +143,7 @@ class Evaluation:
             some = left.pop()
             rows = table.take([places[0] for places in some])
             try:
-                self._answer(self._alone, rows)
+                self._answer(self._query, rows)
             except DataError as error:
                 if len(some) == 1:
                     found |= dict.fromkeys(some[0], error)
@@ -152,12 +155,20 @@ class Evaluation:
 
     def _alike(self, table: Any) -> dict[str, list[int]]:
         """Where rows stand that may be bad, by what the expressions look at in them."""
+        doubtful = list(range(table.num_rows))
         try:
             (null,) = self._answer(self._doubtful, table).columns
             doubtful = [at for at, one in enumerate(null.to_pylist()) if one]
-        except (DataError, MisconfiguredError):
-            doubtful = list(range(table.num_rows))  # As with random(), which cannot be tried.
-        names = [name for name in table.schema.names if name.lower() in self._looked_at]
+        except MisconfiguredError:
+            # As with random(), which cannot be tried, and says another thing of the same values.
+            return {str(at): [at] for at in doubtful}
+        except DataError:
+            pass
+        names = list(table.schema.names)
+        if self._looked_at.issubset(map(str.lower, names)):  # Else something stands for a column.
+            names = [name for name in names if name.lower() in self._looked_at]
+        if not names:
+            return {"": doubtful} if doubtful else {}
         alike: dict[str, list[int]] = {}
         for at, row in zip(doubtful, Columns(table.select(names)).take(doubtful), strict=True):
             alike.setdefault(repr(row), []).append(at)

@@ -214,8 +214,10 @@ def test_nothing_can_be_changed() -> None:
     ],
 )
 def test_who_asks_under_another_name_sets_nothing(host: str, status: int) -> None:
-    world = World()
-    pages = replace(world.pages(), adjust=lambda node, wanted: {"node": node})
+    def adjust(node: str, wanted: Mapping[str, object]) -> Mapping[str, object]:
+        return {"node": node}
+
+    pages = replace(World().pages(), adjust=adjust)
     server = HttpServer(Address("127.0.0.1", 0), pages)
     server.start()
     with contextlib.ExitStack() as ends:

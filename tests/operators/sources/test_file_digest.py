@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from thalweg import DeadLetter, Graph, JobFailed, Row, State
 from thalweg.operators import aggregates, cube, group_by, rollup, sinks, sources, where, windows
+from thalweg.operators.aggregates.sum import Sum
 from thalweg.operators.sources import _file_digest as room
 from thalweg.operators.sources._file_digest import FileDigest
 from thalweg.operators.transforms._shared_groups import SharedGroups
@@ -50,6 +51,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Of each file whether its groups were found where it was read."""
     asked: list[bool] = []
     columns = FileDigest.columns
+    monkeypatch.setattr(room, "SMALLEST", 0)
 
     def seen(self: FileDigest, *args: Any, **named: Any) -> Columns | None:
         found = columns(self, *args, **named)
@@ -179,6 +181,21 @@ def test_one_alone_has_its_groups_found_too(tmp_path: Path, unread: list[bool]) 
     assert unread == [True, True]  # Of a file with nothing in it nothing is asked.
 
 
+def test_nan_is_the_greatest_also_where_nothing_else_is_asked(
+    tmp_path: Path, unread: list[bool]
+) -> None:
+    rows = [dict.fromkeys(SCHEMA) | {"x": x} for x in (math.nan, 1.0)]
+    write(tmp_path / "in", "parquet", [rows])
+    measures = {"most": aggregates.max("x"), "rows": aggregates.count()}
+    found, _ = run(
+        tmp_path / "in", "parquet", {"most": group_by(measures=measures, mode="complete")}
+    )
+    (row,) = found["most"]
+    assert row["rows"] == 2
+    assert math.isnan(float(str(row["most"])))
+    assert unread == [True]
+
+
 def test_a_row_that_does_not_fit_is_told_and_the_others_are_counted(
     tmp_path: Path, unread: list[bool]
 ) -> None:
@@ -209,13 +226,27 @@ def test_many_groups_are_not_found_there(tmp_path: Path, unread: list[bool]) -> 
     assert True not in unread
 
 
-def test_a_large_file_is_read_in_pieces(
-    tmp_path: Path, unread: list[bool], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("bound", [{"LARGEST": 100}, {"SMALLEST": 10_000}])
+def test_a_large_file_is_read_in_pieces_and_a_small_one_as_quickly(
+    bound: dict[str, int], tmp_path: Path, unread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "LARGEST", 100)
+    for name, size in bound.items():
+        monkeypatch.setattr(room, name, size)
     write(tmp_path / "in", "ndjson", [numbered(9)])
     found, _ = run(tmp_path / "in", "ndjson", counts())
     assert [row["rows"] for row in found["counts"]] == [5, 4]
+    assert unread == [False]
+
+
+def test_a_file_of_parquet_is_as_large_as_its_rows_are_many(
+    tmp_path: Path, unread: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in", "parquet", [[dict.fromkeys(SCHEMA) | {"a": "p", "k": 1}] * 50_000])
+    (path,) = (tmp_path / "in").iterdir()
+    monkeypatch.setattr(room, "LARGEST", 50_000)
+    assert path.stat().st_size < room.LARGEST
+    found, _ = run(tmp_path / "in", "parquet", counts())
+    assert found["counts"] == [{"a": "p", "rows": 50_000, "total": 50_000}]
     assert unread == [False]
 
 
@@ -248,6 +279,46 @@ def test_rows_are_read_where_somebody_wants_more_than_groups(
     assert unread == []
 
 
+class Wide(Sum):
+    """A measure that says of one column more that it looks at it."""
+
+    @property
+    def columns(self) -> frozenset[str]:
+        return frozenset({"k", "x"})
+
+
+def test_rows_are_read_where_a_column_makes_no_group(tmp_path: Path, unread: list[bool]) -> None:
+    write(tmp_path / "in", "ndjson", [[*numbered(2), *numbered(1, x="none")]])
+    found, letters = run(
+        tmp_path / "in", "ndjson", {"wide": group_by(measures={"n": Wide("k")}, mode="complete")}
+    )
+    assert found["wide"] == [{"n": 1}]
+    assert len(letters) == 1
+    assert unread == []
+
+
+def test_rows_that_a_measure_refuses_are_found(tmp_path: Path, unread: list[bool]) -> None:
+    class Picky(Sum):
+        def gather_all(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+            if any(total > 9 for total in columns[0]):
+                raise ValueError("more than 9")
+            return super().gather_all(columns)
+
+    write(tmp_path / "in", "ndjson", [numbered(3), [*numbered(2), *numbered(1, k=10)], numbered(3)])
+    out, letters = list[Row](), list[DeadLetter]()
+    graph = Graph("picky")
+    read = graph.read("rows", sources.files(tmp_path / "in", format="ndjson", schema=SCHEMA))
+    groups = read.via("sums", group_by(measures={"n": Picky("k")}, mode="complete"), volatile=True)
+    groups.to("out", sinks.collect(out))
+    groups.failed.to("failed", sinks.collect(letters))
+    graph.run()
+    assert unread == [True] * 3
+    assert out[-1] == {"n": 7}
+    (letter,) = letters
+    assert letter.record == {"k": 10}
+    assert "1.ndjson', record 2" in str(letter.origin)
+
+
 def test_rows_are_read_for_a_sink_and_for_a_fraction_as_a_key(
     tmp_path: Path, unread: list[bool]
 ) -> None:
@@ -267,8 +338,9 @@ def test_rows_are_read_for_a_sink_and_for_a_fraction_as_a_key(
     assert unread == []
 
 
+@pytest.mark.parametrize("left", [8, 0])
 def test_rows_can_be_read_later_while_the_file_is_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    left: int, tmp_path: Path, unread: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(self: SharedGroups, columns: Columns) -> None:
         assert isinstance(columns, Unread)
@@ -277,12 +349,13 @@ def test_rows_can_be_read_later_while_the_file_is_the_same(
     write(tmp_path / "in", "ndjson", [numbered(9)])
     found, _ = run(tmp_path / "in", "ndjson", counts())
     assert [row["rows"] for row in found["counts"]] == [5, 4]
+    assert unread == [True]
 
     columns = FileDigest.columns
 
     def changed(self: FileDigest, *args: Any) -> Columns | None:
         found = columns(self, *args)
-        write(tmp_path / "in", "ndjson", [numbered(8)])
+        write(tmp_path / "in", "ndjson", [numbered(left)])
         return found
 
     monkeypatch.setattr(FileDigest, "columns", changed)

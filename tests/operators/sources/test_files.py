@@ -288,6 +288,18 @@ def test_csv_is_read_by_its_header_and_bad_lines_are_rejected(tmp_path: Path) ->
     assert letters[0].record == "bad,two"
 
 
+def test_a_header_may_write_names_in_another_case_than_the_schema(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("WORD,X,N\nw,0.5,1\n")
+    schema = {"word": str, "x": float, "n": int}
+    rows, _ = run(path, format="csv", schema=schema)
+    assert rows == [{"word": "w", "x": 0.5, "n": 1}]
+    path.write_text("WORD,X,N\nw,0.5,1\nbad,0.5,two\n")
+    rows, letters = run(path, format="csv", schema=schema)
+    assert rows == [{"word": "w", "x": 0.5, "n": 1}]
+    assert len(letters) == 1
+
+
 def test_parquet_is_read_and_a_file_with_other_columns_is_rejected(tmp_path: Path) -> None:
     from pyarrow import parquet
 

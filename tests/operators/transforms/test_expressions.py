@@ -171,3 +171,55 @@ def test_rows_are_found_too_where_the_expression_cannot_be_tried() -> None:
     made, letters = run(rows, derive(n="cast(word as int) + 0 * random()"))
     assert [row["word"] for row in made] == ["1", "2"]
     assert [letter.record for letter in letters] == [{"word": "x"}]
+
+
+def test_what_a_condition_need_not_work_out_makes_no_dead_letter() -> None:
+    # Of both rows the text is none, and only of one it matters: so it is, whoever stands beside it.
+    few: list[Row] = [{"n": 0, "word": "x"}, {"n": 2, "word": "3"}]
+    bad: Row = {"n": 2, "word": "x"}
+    for rows in (few, [*few, bad]):
+        kept, letters = run(rows, where("n > 1 and cast(word as int) > 1"))
+        assert kept == [{"n": 2, "word": "3"}]
+        assert [letter.record for letter in letters] == rows[2:]
+
+
+def test_no_row_is_lost_or_doubled_where_chance_decides() -> None:
+    rows: list[Row] = [{"word": "1"} for _ in range(64)]
+    chance = "cast(case when random() < 0.5 then 'x' else word end as int)"
+    made, letters = run(rows, derive(n=chance))
+    assert len(made) + len(letters) == 64
+    assert letters
+
+
+def test_rows_are_told_apart_by_what_an_expression_calls_in_another_way() -> None:
+    # The first of two that differ only in case keeps its name, and `rows` is a column here.
+    several: list[Row] = [{"a": "1", "A": "x"}, {"a": "1", "A": None}, {"a": "1", "A": "2"}]
+    made, letters = run(several, derive(n="cast(A_1 as int) + cast(a as int)"))
+    assert [row["n"] for row in made] == [None, 3]
+    assert [letter.record for letter in letters] == several[:1]
+    nested: list[Row] = [{"rows": {"x": one}, "y": 1} for one in ("x", None, "1")]
+    made, letters = run(nested, derive(n="cast(rows.x as int) + y"))
+    assert [row["n"] for row in made] == [None, 2]
+    assert [letter.record for letter in letters] == nested[:1]
+
+
+def test_an_expression_that_looks_at_no_column_is_bad_for_all_rows_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[int]()
+    answer = Evaluation._answer  # pyright: ignore[reportPrivateUsage]
+
+    def counted(self: Evaluation, query: str, table: Any) -> Any:
+        asked.append(table.num_rows)
+        return answer(self, query, table)
+
+    monkeypatch.setattr(Evaluation, "_answer", counted)
+    made, letters = run([{"n": at} for at in range(500)], derive(m="cast('x' as int)"))
+    assert made == []
+    assert len(letters) == 500
+    assert len(asked) == 3
+
+
+def test_a_column_is_called_by_its_name_and_not_by_its_number() -> None:
+    with pytest.raises(ValueError, match="calls columns by their names"):
+        where("#1 > 2")
