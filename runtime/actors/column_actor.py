@@ -7,7 +7,7 @@ from time import thread_time
 from typing import TypeVar, cast
 
 from ..batch import Batch
-from ..columns import Columns, Late
+from ..columns import Columns, Late, Unread
 from ..context import Context
 from ..contracts import ColumnOperator
 from ..errors import MisconfiguredError, RuntimeFault
@@ -149,7 +149,7 @@ class ColumnActor(OperatorActor):
 
         count = len(columns)
         made, seconds = await self._worked(work, count * self._seconds_each if count > _FEW else 0)
-        if count > _FEW:
+        if count > _FEW and not isinstance(columns, Unread):  # Which says nothing of rows.
             # What another has made of them for both may be for this one to make the next time.
             self._seconds_each = max(seconds, columns.took) / count
         return made
