@@ -147,9 +147,9 @@ def test_just_the_rows_that_cannot_be_worked_out_are_left_out(words: list[str | 
     assert [letter.record for letter in letters] == bad
 
 
-def test_why_a_row_is_bad_is_asked_once_for_all_of_its_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Of how many rows the database is asked, one query after the other."""
     asked = list[int]()
     answer = Evaluation._answer  # pyright: ignore[reportPrivateUsage]
 
@@ -158,6 +158,10 @@ def test_why_a_row_is_bad_is_asked_once_for_all_of_its_values(
         return answer(self, query, table)
 
     monkeypatch.setattr(Evaluation, "_answer", counted)
+    return asked
+
+
+def test_why_a_row_is_bad_is_asked_once_for_all_of_its_values(asked: list[int]) -> None:
     words = [None if at % 3 else "x" if at % 2 else str(at) for at in range(1_000)]
     made, letters = run([{"word": word} for word in words], derive(n="cast(word as int)"))
     assert len(letters) == words.count("x")
@@ -204,16 +208,8 @@ def test_rows_are_told_apart_by_what_an_expression_calls_in_another_way() -> Non
 
 
 def test_an_expression_that_looks_at_no_column_is_bad_for_all_rows_at_once(
-    monkeypatch: pytest.MonkeyPatch,
+    asked: list[int],
 ) -> None:
-    asked = list[int]()
-    answer = Evaluation._answer  # pyright: ignore[reportPrivateUsage]
-
-    def counted(self: Evaluation, query: str, table: Any) -> Any:
-        asked.append(table.num_rows)
-        return answer(self, query, table)
-
-    monkeypatch.setattr(Evaluation, "_answer", counted)
     made, letters = run([{"n": at} for at in range(500)], derive(m="cast('x' as int)"))
     assert made == []
     assert len(letters) == 500
