@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +21,7 @@ is given the tables of the job.
 
 _SUFFIXES = (".parquet", ".csv", ".ndjson", ".json")
 
-_WIDEST = 2**63
+_WIDEST = 2.0**63
 
 _SECONDS, _ROWS, _SIZE = 60.0, 10_000_000, 2**30
 """What the answer to a query of the job's own tables may take."""
@@ -82,9 +81,11 @@ def _is_huge(column: Any) -> bool:
     """Whether some numbers are beyond 64 bits: of whole ones the last digits are lost."""
     if not arrow().types.is_floating(column.type):
         return False
-    return any(
-        one is not None and math.isfinite(one) and abs(one) >= _WIDEST for one in column.to_pylist()
-    )
+    import pyarrow.compute as functions
+
+    compute: Any = functions
+    far = compute.greater_equal(compute.abs(column), _WIDEST)
+    return bool(compute.any(compute.and_(compute.is_finite(column), far)).as_py())
 
 
 def _read_as(name: str, suffix: str, types: Mapping[str, Any]) -> Any:
