@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...operators.sources._file_schema import quoted
+from ...operators.sources._whole_numbers import in_128_bits
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -26,7 +29,7 @@ def fractional(
     if not whole:
         return []
     asked = ", ".join(
-        "bool_or(" + " or ".join(f"contains({_quoted(name)}, '{sign}')" for sign in _SIGNS) + ")"
+        "bool_or(" + " or ".join(f"contains({quoted(name)}, '{sign}')" for sign in _SIGNS) + ")"
         for name in whole
     )
     read = reading({**schema, **dict.fromkeys(whole, "VARCHAR")})
@@ -46,21 +49,13 @@ def huge(
         return []
     asked = ", ".join(
         f"bool_and({name} = trunc({name})) and max(abs({name})) >= {_WIDEST}"
-        for name in map(_quoted, fractions)
+        for name in map(quoted, fractions)
     )
     told = link.execute(f"select {asked} from seen").fetchone()
     found = [name for name, may_be in zip(fractions, told or (), strict=True) if may_be]
     if not found:
         return []
-    asked = ", ".join(
-        f"bool_and({name} is null or regexp_full_match({name}, '-?[0-9]+') "
-        f"and try_cast({name} as hugeint) is not null)"
-        for name in map(_quoted, found)
-    )
+    asked = ", ".join(in_128_bits(quoted(name)) for name in found)
     read = reading({**schema, **dict.fromkeys(found, "VARCHAR")})
     told = link.execute(f"select {asked} from {read}").fetchone()
     return [name for name, is_whole in zip(found, told or (), strict=True) if is_whole]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from ...operators.sources._csv_header import csv_header, records
 from ...operators.sources._even_lines import evened, is_uneven
+from ...operators.sources._file_schema import narrowed, quoted
 from ...operators.sources._tame_lines import wild
 from ...runtime.columns import arrow
 from ...runtime.errors import MissingExtra, ThalwegError
@@ -34,7 +35,6 @@ _MALFORMED = re.compile(r'(?:Malformed JSON|Invalid JSON).*? in file "(.+?)"')
 _MISTYPED = re.compile(r'in file "(.+?)", (?:at byte \d+ )?in (?:line|record/value) (\d+): (.+)')
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_FILE = re.compile(r"^\s*file = (.+)$", re.MULTILINE)
-_HUGE = re.compile(r"(?<![\w\"'])HUGEINT(?=[\[\],)]|\Z)")
 _WIDEST = 60
 _SAMPLE = 20_480
 """Lines by which DuckDB tells the columns of a file."""
@@ -181,7 +181,7 @@ def _narrow(link: DuckDBPyConnection) -> None:
     import duckdb
 
     for name, kind in _columns(link).items():
-        narrow = _HUGE.sub("BIGINT", kind)
+        narrow = narrowed(kind)
         if narrow != kind:
             with suppress(duckdb.ConversionException):  # It holds numbers that are as large.
                 link.execute(f"alter table seen alter {quoted(name)} type {narrow}")
@@ -220,11 +220,6 @@ def _reader(
 
 def _typed(types: dict[str, str]) -> str:
     return "{" + ", ".join(f"{_text(name)}: {_text(kind)}" for name, kind in types.items()) + "}"
-
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

@@ -76,12 +76,10 @@ def pieces_of(
     file comes in one piece, of which no row is read.
     """
 
-    def unread(rows: str, size: int, odd: bool) -> Columns | None:
-        if digest is None or start:
-            return None
+    unread: Callable[[str, int, bool], Columns | None] | None = None
+    if digest is not None and not start:
         again = partial(_read_again, file, kind, schema, wanted, max_ratio)
-        return digest.columns(link, rows, size, odd, again)
-
+        unread = partial(digest.columns, link, read=again)
     at = start
     held = {name: schema[name] for name in wanted}
     try:

@@ -20,6 +20,7 @@ from ._engine import Broken, Link
 from ._file_schema import Format, Schema, described, quoted, reader, text
 from ._inflated import inflated
 from ._tame_lines import LONGEST, wild
+from ._whole_numbers import in_128_bits
 
 if TYPE_CHECKING:
     from ._csv_header import CsvHeader
@@ -88,11 +89,7 @@ def _huge(link: Link, sample: str, doubtful: list[str]) -> list[str]:
     """
     if not doubtful:
         return []
-    asked = ", ".join(
-        f"coalesce(bool_and({name} is null or regexp_full_match({name}, '-?[0-9]+') "
-        f"and try_cast({name} as hugeint) is not null), false)"
-        for name in map(quoted, doubtful)
-    )
+    asked = ", ".join(f"coalesce({in_128_bits(quoted(name))}, false)" for name in doubtful)
     read = reader(sample, "ndjson", dict.fromkeys(doubtful, "VARCHAR"))
     ((*whole,),) = link.rows(f"select {asked} from {read}")
     return [name for name, is_whole in zip(doubtful, whole, strict=True) if is_whole]

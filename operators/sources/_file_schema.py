@@ -24,6 +24,7 @@ __all__ = [
     "is_known",
     "known_types",
     "lacking",
+    "narrowed",
     "quoted",
     "reader",
     "schema_text",
@@ -151,12 +152,21 @@ def described(link: Link, reading: str) -> Schema:
     return found | _narrower(link, reading, found)
 
 
+def narrowed(kind: str) -> str:
+    """The type with 64 bits in the place of 128.
+
+    >>> narrowed("HUGEINT[]"), narrowed("BIGINT")
+    ('BIGINT[]', 'BIGINT')
+    """
+    return _HUGE.sub("BIGINT", kind)
+
+
 def _narrower(link: Link, reading: str, schema: Schema) -> Schema:
     """The columns of 128 bits that need but 64.
 
     To DuckDB 1 has no sign and -1 has one, and what holds both is HUGEINT, however small they are.
     """
-    narrow = {name: _HUGE.sub("BIGINT", kind) for name, kind in schema.items()}
+    narrow = {name: narrowed(kind) for name, kind in schema.items()}
     narrow = {name: kind for name, kind in narrow.items() if kind != schema[name]}
     found: Schema = {}
     for name, kind in narrow.items():

@@ -14,7 +14,7 @@ from typing import cast
 
 from ._file_schema import Schema, quoted
 
-__all__ = ["KEPT", "as_read", "columns", "fits", "is_nested", "oddness"]
+__all__ = ["KEPT", "as_read", "columns", "fits", "in_128_bits", "is_nested", "oddness"]
 
 _WHOLE = re.compile(r"(?<![\w\"'])U?(?:TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)(?=[\[\],)]|\Z)")
 
@@ -71,6 +71,18 @@ def oddness(wanted: Sequence[str], schema: Schema) -> str | None:
         else:
             asked += [f"contains({column}, '{sign}')" for sign in (".", "e", "E")]
     return " or ".join(asked) or None
+
+
+def in_128_bits(column: str) -> str:
+    """Whether all values of a column of text are whole numbers of up to 128 bits, in SQL.
+
+    >>> in_128_bits("n").partition(" and ")[0]
+    "bool_and(n is null or regexp_full_match(n, '-?[0-9]+')"
+    """
+    return (
+        f"bool_and({column} is null or regexp_full_match({column}, '-?[0-9]+') "
+        f"and try_cast({column} as hugeint) is not null)"
+    )
 
 
 def fits(found: object, value: object) -> bool:

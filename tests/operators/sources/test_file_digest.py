@@ -353,8 +353,8 @@ def test_rows_can_be_read_later_while_the_file_is_the_same(
 
     columns = FileDigest.columns
 
-    def changed(self: FileDigest, *args: Any) -> Columns | None:
-        found = columns(self, *args)
+    def changed(self: FileDigest, *args: Any, **named: Any) -> Columns | None:
+        found = columns(self, *args, **named)
         write(tmp_path / "in", "ndjson", [numbered(left)])
         return found
 
